@@ -1,0 +1,48 @@
+# Everything a fresh machine needs: `make demo` and `make test` set themselves up.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench soak clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
+
+setup: packages $(STAMP) ## Debian packages, virtual environment, Python dependencies
+
+.PHONY: packages
+packages:
+	@PYTHON=$(PYTHON) scripts/packages
+
+$(STAMP): pyproject.toml scripts/venv
+	@PYTHON=$(PYTHON) scripts/venv $(VENV)
+	@touch $@
+
+demo: setup ## boot a guest with its device model and channels, and show each step
+	@$(RUN)/xenwire demo
+
+test: setup image ## unit tests and tests with a real QEMU
+	$(RUN)/pytest -m "not soak"
+
+check: setup ## style, types, floors
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+bench: setup image ## the figures of docs/benchmarks.md
+	$(RUN)/python -m bench
+
+soak: setup image ## long fuzzing and kill runs
+	$(RUN)/pytest -m soak --timeout=3600
+
+.PHONY: image
+image: setup
+	@$(RUN)/xenwire image build >/dev/null
+
+clean: ## what was built here; downloads stay in the user's cache folder
+	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache dist
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

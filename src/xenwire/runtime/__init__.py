@@ -1,0 +1,1 @@
+"""One way to spawn, lock, listen, write files and end a program. Knows nothing of domains."""

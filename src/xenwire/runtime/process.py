@@ -1,0 +1,191 @@
+"""Starting and ending other programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, Self
+
+from xenwire.errors import Denied, NotFound, UsageError, XenwireError
+
+__all__ = ["ExitStatus", "ProcessRef", "end", "resolve_user", "spawn"]
+
+_KILL_GRACE: Final = 5.0  # seconds
+
+
+class ExitStatus(int):
+    """How a process ended: its status, or minus the signal that killed it, as asyncio tells it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        if self >= 0:
+            return f"exited with status {int(self)}"
+        try:
+            return f"killed by {signal.Signals(-self).name}"
+        except ValueError:
+            return f"killed by signal {-int(self)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRef:
+    """A process that is not our child, told from a later one with the same pid by its start time.
+
+    Its text form is `pid:start`, start in clock ticks since boot (proc(5), /proc/PID/stat field 22).
+    """
+
+    pid: int
+    start: int
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """Give the process that has this pid now, if there is one that has not ended."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        # The program's name, in parentheses, may hold anything; what follows it are plain fields.
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else cls(pid, int(fields[19]))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `pid:start`. Raises UsageError."""
+        pid, _, start = text.partition(":")
+        if not (pid.isascii() and pid.isdigit() and start.isascii() and start.isdigit()):
+            raise UsageError(f"not a process: {text!r}", reason="expected pid:start")
+        return cls(int(pid), int(start))
+
+    def __str__(self) -> str:
+        return f"{self.pid}:{self.start}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return type(self).of(self.pid) == self
+
+    async def wait(self) -> None:
+        """Wait until it has ended. Cancel to stop waiting."""
+        fd = self._open()
+        if fd is None:
+            return
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        loop.add_reader(fd, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(fd)
+            os.close(fd)
+
+    async def end(self, grace: float = _KILL_GRACE) -> None:
+        """Send SIGTERM, after `grace` seconds SIGKILL, and wait for its end."""
+        self._send(signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                return await self.wait()
+        self._send(signal.SIGKILL)
+        return await self.wait()
+
+    def _send(self, number: signal.Signals) -> None:
+        fd = self._open()
+        if fd is not None:
+            try:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fd, number)
+            finally:
+                os.close(fd)
+
+    def _open(self) -> int | None:
+        try:
+            fd = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return None
+        if self.alive:
+            return fd
+        os.close(fd)
+        return None
+
+
+def resolve_user(user: str) -> tuple[int, int, list[int]]:
+    """Give uid, gid and groups of `name` or `uid:gid` (which has no other groups).
+
+    Raises NotFound for a name that does not exist.
+    """
+    uid, colon, gid = user.partition(":")
+    if colon and uid.isdecimal() and gid.isdecimal():
+        return int(uid), int(gid), []
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise NotFound(f"there is no user {user!r}", hint="name a user of this host, or UID:GID") from None
+    return entry.pw_uid, entry.pw_gid, os.getgrouplist(user, entry.pw_gid)
+
+
+async def spawn(
+    argv: Sequence[str | Path],
+    *,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+    user: str | None = None,
+    die_with_parent: bool = False,
+) -> asyncio.subprocess.Process:
+    """Start a program: without shell, input from /dev/null unless given, no descriptor but `pass_fds`.
+
+    `user`: its user from the first instruction on (see `resolve_user`). `die_with_parent`: the kernel kills
+    it when this process goes. A program that is to outlive this process is a daemon: see `runtime.daemon`.
+    Raises NotFound or Denied if the program cannot be started.
+    """
+    command = [str(word) for word in argv]
+    if die_with_parent:
+        # setpriv, of util-linux, does between fork and exec what Python cannot do there safely.
+        command = ["setpriv", "--pdeathsig", "KILL", "--", *command]
+    uid, gid, groups = resolve_user(user) if user else (None, None, None)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=env,
+            cwd=cwd,
+            pass_fds=pass_fds,
+            user=uid,
+            group=gid,
+            extra_groups=groups,
+        )
+    except FileNotFoundError as error:
+        raise NotFound(f"cannot start {argv[0]}", reason="there is no such program") from error
+    except PermissionError as error:
+        raise Denied(
+            f"cannot start {argv[0]}", reason=error.strerror, hint="check its mode and owner"
+        ) from error
+    except OSError as error:
+        raise XenwireError(f"cannot start {argv[0]}", reason=error.strerror) from error
+
+
+async def end(process: asyncio.subprocess.Process, grace: float = _KILL_GRACE) -> ExitStatus:
+    """Send SIGTERM, after `grace` seconds SIGKILL, and give how it ended. Finishes even when cancelled."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(grace):
+            return ExitStatus(await process.wait())
+    except TimeoutError:
+        pass
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+    return ExitStatus(await process.wait())

@@ -1,0 +1,23 @@
+"""What every test gets: folders of its own, so that no test sees another's store, sockets or logs."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def short_tmp():
+    """A folder whose path leaves room for the names of Unix sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="xw-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def private_run(monkeypatch, short_tmp):
+    """A run folder of the test's own."""
+    monkeypatch.setenv("XENWIRE_RUN", str(short_tmp / "run"))
+    for name in ("XENSTORED_PATH", "XENWIRE_QEMU", "XENWIRE_HOST", "XENWIRE_DM_USER"):
+        monkeypatch.delenv(name, raising=False)
