@@ -1,0 +1,1 @@
+"""QMP, QEMU's monitor protocol: `session` is the pure protocol, `client` speaks it over `transports`."""
