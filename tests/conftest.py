@@ -5,6 +5,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("xenwire", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("xenwire")
 
 
 @pytest.fixture

@@ -64,15 +64,17 @@ async def test_what_ignores_sigterm_is_killed():
     process._transport.close()
 
 
-async def test_a_missing_program():
+@pytest.mark.parametrize("die_with_parent", [False, True])
+async def test_a_missing_program(die_with_parent):
     with pytest.raises(NotFound, match="no such program"):
-        await spawn(["/none/such"])
+        await spawn(["/none/such"], die_with_parent=die_with_parent)
 
 
-async def test_a_program_that_may_not_be_run(tmp_path):
+@pytest.mark.parametrize("die_with_parent", [False, True])
+async def test_a_program_that_may_not_be_run(tmp_path, die_with_parent):
     (tmp_path / "plain").write_text("text")
     with pytest.raises(Denied):
-        await spawn([tmp_path / "plain"])
+        await spawn([tmp_path / "plain"], die_with_parent=die_with_parent)
 
 
 async def test_it_dies_with_its_parent():

@@ -27,12 +27,15 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
         raise
 
 
-def tail(path: Path, lines: int = 10) -> list[str]:
-    """Give the last lines of a log, at most 8 KiB of it; a log that is not there has none."""
+def tail(path: Path, lines: int = 10, start: int = 0) -> list[str]:
+    """Give the last lines of a log, at most 8 KiB of it and nothing before byte `start`.
+
+    A log that is not there has none.
+    """
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
+            file.seek(max(start, size - _TAIL_BYTES))
             text = file.read(_TAIL_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -149,6 +150,9 @@ async def spawn(
     """
     command = [str(word) for word in argv]
     if die_with_parent:
+        if shutil.which(command[0]) is None:  # setpriv could only tell by its exit status
+            missing = not Path(command[0]).exists()
+            raise _cannot_start(command[0], FileNotFoundError() if missing else PermissionError())
         # setpriv, of util-linux, does between fork and exec what Python cannot do there safely.
         command = ["setpriv", "--pdeathsig", "KILL", "--", *command]
     uid, gid, groups = resolve_user(user) if user else (None, None, None)
@@ -165,14 +169,20 @@ async def spawn(
             group=gid,
             extra_groups=groups,
         )
-    except FileNotFoundError as error:
-        raise NotFound(f"cannot start {argv[0]}", reason="there is no such program") from error
-    except PermissionError as error:
-        raise Denied(
-            f"cannot start {argv[0]}", reason=error.strerror, hint="check its mode and owner"
-        ) from error
     except OSError as error:
-        raise XenwireError(f"cannot start {argv[0]}", reason=error.strerror) from error
+        raise _cannot_start(argv[0], error, user) from error
+
+
+def _cannot_start(program: str | Path, error: OSError, user: str | None = None) -> XenwireError:
+    message = f"cannot start {program}" + (f" as user {user}" if user else "")
+    match error:
+        case FileNotFoundError():
+            return NotFound(message, reason="there is no such program")
+        case PermissionError():
+            changes_user = user is not None and os.geteuid() != 0
+            hint = "only root may change the user" if changes_user else "check its mode and owner"
+            return Denied(message, reason=error.strerror or "it may not be run", hint=hint)
+    return XenwireError(message, reason=error.strerror)
 
 
 async def end(process: asyncio.subprocess.Process, grace: float = _KILL_GRACE) -> ExitStatus:

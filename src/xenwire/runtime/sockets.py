@@ -31,9 +31,9 @@ def listen_unix(path: Path, *, mode: int = 0o600, backlog: int = 64) -> socket.s
         with _folder_locked(path):
             remove_stale(path)
             listener.bind(str(path))
-        # Nobody can connect before listen(), so the mode is right from the first moment that matters.
-        path.chmod(mode)
-        listener.listen(backlog)
+            # Nobody can connect before listen(), so the mode is right from the first moment that matters.
+            path.chmod(mode)
+            listener.listen(backlog)
     except OSError as error:
         listener.close()
         raise _refused(path, error) from error
@@ -95,7 +95,7 @@ def remove_socket(path: Path, inode: int) -> None:
 
 @contextmanager
 def _folder_locked(path: Path) -> Iterator[None]:
-    """Keep two of us from both finding a stale socket, the second removing what the first has bound."""
+    """Let one of us at a time look and listen: what another has bound must not look stale."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

@@ -40,7 +40,8 @@ async def open_stream(
     try:
         yield reader, writer
     finally:
-        writer.transport.abort()
+        if not writer.transport.is_closing():
+            writer.transport.abort()
 
 
 async def _open_tty(path: Path, limit: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
