@@ -1,0 +1,114 @@
+"""The keys of a channel, against what libxl 4.17 writes (xen: tools/libs/light/libxl_console.c)."""
+
+import pytest
+
+from xenwire.channels.keys import Channel, XenbusState, assign_devids
+from xenwire.config import ChannelConfig
+from xenwire.errors import Conflict
+from xenwire.types import ChannelKind, ChannelName, DevId, DomId
+
+
+def config(name="a", devid=None, kind=ChannelKind.PTY, path=None):
+    return ChannelConfig(ChannelName(name), kind, path, DevId(devid) if devid is not None else None)
+
+
+def nodes(kind, path=None):
+    channel = Channel(DomId(5), DevId(2), ChannelName("org.example.a.0"), kind, path)
+    return {str(n.path): (n.value, str(n.perms)) for n in channel.nodes()}
+
+
+def test_a_socket_channel_stands_as_libxl_writes_it():
+    fe, be, lx = (
+        "/local/domain/5/device/console/2",
+        "/local/domain/0/backend/console/5/2",
+        "/libxl/5/device/console/2",
+    )
+    guest, host, dom0 = "n5,r0", "n0,r5", "n0"
+    assert nodes(ChannelKind.SOCKET, "/run/a.sock") == {
+        fe: ("", guest),
+        f"{fe}/backend": (be, guest),
+        f"{fe}/backend-id": ("0", guest),
+        f"{fe}/state": ("1", guest),
+        f"{fe}/protocol": ("vt100", guest),
+        f"{fe}/name": ("org.example.a.0", host),
+        f"{fe}/limit": ("1048576", host),
+        f"{fe}/type": ("ioemu", host),
+        f"{fe}/output": ("chardev:libxl-channel2", host),
+        f"{fe}/tty": ("", host),
+        be: ("", host),
+        f"{be}/frontend": (fe, host),
+        f"{be}/frontend-id": ("5", host),
+        f"{be}/online": ("1", host),
+        f"{be}/state": ("1", host),
+        f"{be}/protocol": ("vt100", host),
+        f"{be}/name": ("org.example.a.0", host),
+        f"{be}/connection": ("socket", host),
+        f"{be}/path": ("/run/a.sock", host),
+        lx: ("", dom0),
+        f"{lx}/frontend": (fe, dom0),
+        f"{lx}/backend": (be, dom0),
+        f"{lx}/frontend-id": ("5", dom0),
+        f"{lx}/online": ("1", dom0),
+        f"{lx}/state": ("1", dom0),
+        f"{lx}/protocol": ("vt100", dom0),
+        f"{lx}/name": ("org.example.a.0", dom0),
+        f"{lx}/connection": ("socket", dom0),
+        f"{lx}/path": ("/run/a.sock", dom0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [("pty", True), ("socket", True), ("none", False), ("path", False)]
+)
+def test_libxl_is_not_shown_a_kind_that_it_does_not_know(kind, named):
+    """A name beside an unknown connection makes `xl channel-list` fail for the whole domain."""
+    path = "/x" if kind in ("path", "socket") else None
+    assert ("/libxl/5/device/console/2/name" in nodes(ChannelKind(kind), path)) is named
+
+
+def test_parents_come_first():
+    seen = set()
+    for node in Channel(DomId(1), DevId(1), ChannelName("a"), ChannelKind.PTY).nodes():
+        assert node.path.name == "1" or node.path.parent in seen
+        seen.add(node.path)
+
+
+def test_devids_count_from_1_and_fill_gaps():
+    channels = assign_devids(
+        [config("a"), config("b", devid=1), config("c"), config("d", devid=4), config("e"), config("f")],
+        DomId(1),
+    )
+    assert [c.devid for c in channels] == [2, 1, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("devids", [[0], [31], [2, 2]])
+def test_devids_that_cannot_be(devids):
+    with pytest.raises(Conflict, match="cannot have devid"):
+        assign_devids([config(f"c{i}", devid) for i, devid in enumerate(devids)], DomId(1))
+
+
+def test_room_for_30():
+    assert assign_devids([config(f"c{i}") for i in range(30)], DomId(1))[-1].devid == 30
+    with pytest.raises(Conflict, match="no room for channel 'c30'"):
+        assign_devids([config(f"c{i}") for i in range(31)], DomId(1))
+
+
+@pytest.mark.parametrize(
+    ("value", "state"),
+    [(b"4", 4), (b"1", 1), (None, 0), (b"", 0), (b"9", 0), (b"44", 0), (b" 4", 0), (b"\xb2", 0)],
+)
+def test_states_are_read_strictly(value, state):
+    assert XenbusState.parse(value) is XenbusState(state)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "tty", "place"),
+    [
+        ("none", None, None, None),
+        ("pty", None, "/dev/pts/3", "/dev/pts/3"),
+        ("pty", None, None, None),
+        ("path", "/l", None, "/l"),
+    ],
+)
+def test_place(kind, path, tty, place):
+    assert Channel(DomId(1), DevId(1), ChannelName("a"), ChannelKind(kind), path, tty=tty).place == place
