@@ -1,0 +1,124 @@
+"""The toolstack's end of the protocol: waiting for a device model, asking what it supports, commanding it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from xenwire.devicemodel.backends import Backends, read_backends
+from xenwire.devicemodel.nodes import RUNNING, Command, DeviceModelNodes, RunState
+from xenwire.errors import TimedOut, Unreachable, XenwireError
+from xenwire.runtime.daemon import Daemon
+from xenwire.runtime.lock import FileLock
+from xenwire.runtime.process import ProcessRef
+from xenwire.runtime.race import before
+from xenwire.types import DomId
+
+if TYPE_CHECKING:
+    from xenwire.xenstore import Store
+
+__all__ = ["DeviceModel"]
+
+_COMMAND_TIMEOUT: Final = 10.0  # seconds
+
+
+class DeviceModel:
+    """A domain's device model, as the toolstack sees it.
+
+    `locks`: a folder for the lock that keeps two toolstacks from commanding at once, since `$QEMU/command`
+    holds one command.
+    """
+
+    def __init__(self, store: Store, domid: DomId, locks: Path) -> None:
+        self._store = store
+        self._domid = domid
+        self._nodes = DeviceModelNodes(domid)
+        self._lock = FileLock(locks / f"dm-{domid}.lock")
+
+    @property
+    def nodes(self) -> DeviceModelNodes:
+        """Where it stands in the store."""
+        return self._nodes
+
+    async def wait_running(self, agent: Daemon, timeout: float) -> None:
+        """Wait until it says `running`.
+
+        Raises the error that it left in the store, XenwireError with its last words if it just ended, or
+        TimedOut after `timeout` seconds.
+        """
+
+        running = self._store.wait_for(self._nodes.state, lambda value: value == RUNNING.encode(), timeout)
+        message = f"the device model of domain {self._domid} did not start"
+        try:
+            ready = await before(running, agent.wait())
+        except TimedOut as error:
+            raise TimedOut(
+                message,
+                reason=f"{self._nodes.state} was not 'running' after {timeout:g} s",
+                hint=f"see its log: {agent.log}",
+            ) from error
+        if not ready:
+            raise await self.failure() or agent.failure(message, await agent.wait())
+
+    async def failure(self) -> XenwireError | None:
+        """Give the error with which it gave up, if it did."""
+        text = await self._store.get(self._nodes.failure)
+        return XenwireError.from_dict(json.loads(text)) if text else None
+
+    async def backends(self) -> Backends:
+        """Give the backends that it supports (seed 000)."""
+        return await read_backends(self._store, self._nodes)
+
+    async def runstate(self) -> str | None:
+        """Give what it says of the guest (see `RunState`), `crashed` if it died without a word, None if
+        it has not said anything yet.
+        """
+        told = await self._store.get_text(self._nodes.runstate)
+        process = await self.process()
+        if process is not None and not process.alive and told != RunState.SHUTDOWN:
+            return RunState.CRASHED
+        return told
+
+    async def process(self) -> ProcessRef | None:
+        """Give the agent's process, as it announced itself."""
+        text = await self._store.get_text(self._nodes.agent)
+        return ProcessRef.parse(text) if text else None
+
+    async def unpause(self) -> None:
+        """Let the guest's processors run. Raises as `command`."""
+        await self.command(Command.CONTINUE, lambda state: state == RunState.RUNNING)
+
+    async def pause(self) -> None:
+        """Stop the guest's processors. Raises as `command`."""
+        await self.command(Command.PAUSE, lambda state: state != RunState.RUNNING)
+
+    async def command(
+        self, command: Command, done: Callable[[str], bool], timeout: float = _COMMAND_TIMEOUT
+    ) -> None:
+        """Leave a command and wait until `$QEMU/runstate` shows that it is done.
+
+        Raises Unreachable at once if the device model is gone or dies meanwhile, TimedOut after `timeout`
+        seconds.
+        """
+        async with self._lock.held(timeout):
+            process = await self.process()
+            if process is None or not process.alive:
+                raise self._gone(command)
+            await self._store.write(self._nodes.command, command)
+            if not await before(self._carried_out(done, timeout), process.wait()):
+                raise self._gone(command)
+
+    async def _carried_out(self, done: Callable[[str], bool], timeout: float) -> None:
+        await self._store.wait_for(self._nodes.command, lambda value: value is None, timeout)
+        await self._store.wait_for(
+            self._nodes.runstate, lambda value: value is not None and done(value.decode()), timeout
+        )
+
+    def _gone(self, command: Command) -> Unreachable:
+        return Unreachable(
+            f"cannot {command} domain {self._domid}",
+            reason="its device model is not running",
+            hint=f"destroy it: xenwire destroy {self._domid}",
+        )
