@@ -1,0 +1,167 @@
+"""What every host of domains can do."""
+
+from __future__ import annotations
+
+import uuid as uuids
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from xenwire.errors import Conflict, NotFound
+from xenwire.types import ChannelKind, DomId
+
+if TYPE_CHECKING:
+    from xenwire.channels.keys import Channel
+    from xenwire.config import DomainConfig
+    from xenwire.devicemodel.toolstack import DeviceModel
+
+__all__ = ["Domain", "DomainInfo", "DomainState", "Host", "Progress", "resolve"]
+
+Progress: TypeAlias = Callable[[str], None]
+"""Takes the name of each phase once it is reached."""
+
+
+class DomainState(StrEnum):
+    """What a domain is doing."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SHUTDOWN = "shutdown"
+    """The guest has powered off; its nodes stay until it is destroyed."""
+    CRASHED = "crashed"
+    """The guest or its device model has died; its nodes stay until it is destroyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainInfo:
+    """A domain as it stands now. `memory` is in MiB."""
+
+    domid: DomId
+    name: str
+    uuid: uuids.UUID
+    state: DomainState
+    memory: int
+    vcpus: int
+
+
+class Domain(ABC):
+    """A domain of a host; it need not exist any more."""
+
+    domid: DomId
+    name: str
+
+    @property
+    @abstractmethod
+    def device_model(self) -> DeviceModel:
+        """Its device model."""
+
+    @abstractmethod
+    async def info(self) -> DomainInfo:
+        """Tell how it stands. Raises NotFound if it is gone."""
+
+    @abstractmethod
+    async def channels(self) -> list[Channel]:
+        """Tell its channels, by devid."""
+
+    @abstractmethod
+    async def console(self) -> Path:
+        """Give the terminal of its primary console. Raises NotFound if it has none."""
+
+    @abstractmethod
+    async def pause(self) -> None:
+        """Stop its processors. Raises Unreachable if it is dead, TimedOut."""
+
+    @abstractmethod
+    async def unpause(self) -> None:
+        """Let its processors run. Raises Unreachable if it is dead, TimedOut."""
+
+    @abstractmethod
+    async def destroy(self) -> None:
+        """End it at once and remove all that it left. Raises NotFound if it is gone."""
+
+    @abstractmethod
+    async def wait_state(self, states: Iterable[DomainState], timeout: float) -> DomainInfo:
+        """Wait until it is in one of `states`. Raises TimedOut after `timeout` seconds, NotFound if gone."""
+
+    async def channel(self, name: str) -> Channel:
+        """Give its channel of this name. Raises NotFound, which names those there are."""
+        channels = await self.channels()
+        for channel in channels:
+            if channel.name == name:
+                return channel
+        raise NotFound(
+            f"domain {self.name} has no channel {name!r}",
+            reason="it has " + (", ".join(c.name for c in channels) or "none at all"),
+            hint=f"see: xenwire channel list {self.name}",
+        )
+
+    async def place(self, name: str) -> Path:
+        """Give the socket, terminal or file of its channel of this name. Raises NotFound if it has none."""
+        channel = await self.channel(name)
+        if channel.place is None:
+            raise NotFound(
+                f"channel {name!r} has nothing to attach to",
+                reason=f"its kind is {channel.kind}"
+                + (f", and domain {self.name} does not run" if channel.kind is ChannelKind.PTY else ""),
+                hint=f"see: xenwire channel list {self.name}",
+            )
+        return Path(channel.place)
+
+
+class Host(ABC):
+    """A place where domains run."""
+
+    uri: str
+
+    @abstractmethod
+    async def domains(self) -> list[DomainInfo]:
+        """Tell all its domains, by domid."""
+
+    @abstractmethod
+    async def create(
+        self,
+        config: DomainConfig,
+        *,
+        paused: bool = False,
+        timeout: float = 60.0,
+        progress: Progress = lambda _phase: None,
+    ) -> Domain:
+        """Create a domain; nothing of it is left where that fails or is cancelled.
+
+        `timeout`: seconds that its device model has to be ready. Raises Conflict (name or uuid in use),
+        NotFound (kernel, QEMU), TimedOut, XenwireError with the device model's last words.
+        """
+
+    @abstractmethod
+    async def plan(self, config: DomainConfig) -> list[str]:
+        """Tell what `create` would do, a line each: nodes written, programs started. Nothing is done."""
+
+    @abstractmethod
+    async def find(self, reference: str) -> Domain:
+        """Give the domain of this name, domid, uuid or unique beginning of a name or uuid.
+
+        Raises NotFound, or Conflict, which lists the candidates.
+        """
+
+
+def resolve(reference: str, domains: Sequence[DomainInfo]) -> DomainInfo:
+    """Find a domain by name, domid, uuid or a unique beginning of name or uuid. Raises as `Host.find`."""
+    exact = [d for d in domains if reference in (d.name, str(d.domid), str(d.uuid))]
+    found = exact or [
+        d
+        for d in domains
+        if reference and (d.name.startswith(reference) or str(d.uuid).startswith(reference))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Conflict(
+            f"{reference!r} could be several domains",
+            reason=", ".join(f"{d.name} (domid {d.domid})" for d in found),
+            hint="give the whole name, or the domid",
+        )
+    raise NotFound(f"there is no domain {reference!r}", hint="see: xenwire list", domain=reference)

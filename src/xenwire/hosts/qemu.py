@@ -1,0 +1,343 @@
+"""Domains under plain QEMU, with an embedded store as the meeting place: no Xen needed.
+
+The store is one daemon of this user's run folder, started by the first command that needs it. Each domain
+has a device model process of its own. What a domain is stands in the store and nowhere else, so domains
+outlive the command that created them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import socket
+import struct
+import uuid as uuids
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from xenwire.channels.keys import Channel, assign_devids, backends_of, read_channels
+from xenwire.devicemodel.arguments import argument_nodes
+from xenwire.devicemodel.nodes import RunState
+from xenwire.devicemodel.toolstack import DeviceModel
+from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
+from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, resolve
+from xenwire.hosts.logs import agent_log, qemu_log
+from xenwire.hosts.machine import qemu_arguments
+from xenwire.hosts.nodes import domain_nodes, domain_path, libxl_path, vm_path
+from xenwire.qemu.program import accelerator
+from xenwire.runtime.daemon import Daemon, xenwire_command
+from xenwire.runtime.lock import FileLock
+from xenwire.runtime.places import log_dir, run_dir, store_socket
+from xenwire.runtime.process import ProcessRef
+from xenwire.runtime.race import before
+from xenwire.runtime.sockets import remove_stale
+from xenwire.types import MAX_DOMID, ChannelKind, DomId, StorePath
+from xenwire.xenstore import Nodes, Store, Transaction
+from xenwire.xenstore.node import Node
+
+if TYPE_CHECKING:
+    from xenwire.config import DomainConfig
+
+__all__ = ["QemuHost"]
+
+_LAST_DOMID: Final = StorePath("/tool/xenwire/last-domid")
+_STORE_TIMEOUT: Final = 10.0  # seconds that the store has to start
+
+_STATES: Final = {
+    None: DomainState.STARTING,
+    RunState.RUNNING: DomainState.RUNNING,
+    RunState.SHUTDOWN: DomainState.SHUTDOWN,
+    RunState.CRASHED: DomainState.CRASHED,
+    "guest-panicked": DomainState.CRASHED,
+    "internal-error": DomainState.CRASHED,
+}
+"""What a run state means for the domain; every other one has its processors stopped."""
+
+
+class QemuHost(Host):
+    """This machine, without Xen. Made by `QemuHost.connect`."""
+
+    uri = "qemu:"
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls) -> AsyncIterator[Self]:
+        """Connect to the store, which is started if it does not run yet, for the length of the block.
+
+        Raises XenwireError with its last words if it cannot start.
+        """
+        await _ensure_store()
+        async with Store.connect(store_socket()) as store:
+            yield cls(store)
+
+    @staticmethod
+    async def stop_store() -> None:
+        """End the store daemon of this run folder, and with it all that it knows. None running is fine."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(store_socket()))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return
+            credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid, _uid, _gid = struct.unpack("3i", credentials)
+        process = ProcessRef.of(pid)
+        if process is not None:
+            await process.end()
+
+    async def domains(self) -> list[DomainInfo]:
+        domids = sorted(await _domids(self.store))
+        infos = await asyncio.gather(*(self._info(DomId(domid)) for domid in domids))
+        return [info for info in infos if info is not None]
+
+    async def find(self, reference: str) -> Domain:
+        found = resolve(reference, await self.domains())
+        return QemuDomain(self, found.domid, found.name)
+
+    async def plan(self, config: DomainConfig) -> list[str]:
+        arguments = qemu_arguments(config, accelerator())
+        domid = await _free_domid(self.store)
+        nodes = _all_nodes(domid, config, config.uuid or uuids.uuid4(), arguments)
+        return [
+            *(
+                f"write {node.path} = {node.value!r}" + (f" ({node.perms})" if node.perms else "")
+                for node in nodes
+            ),
+            "start " + shlex.join(xenwire_command("dm", "run", str(domid))),
+        ]
+
+    async def create(
+        self,
+        config: DomainConfig,
+        *,
+        paused: bool = False,
+        timeout: float = 60.0,
+        progress: Progress = lambda _phase: None,
+    ) -> Domain:
+        arguments = qemu_arguments(config, accelerator())
+        uuid = config.uuid or uuids.uuid4()
+        domid = await self.store.transact(lambda t: _register(t, config, uuid, arguments))
+        domain = QemuDomain(self, domid, config.name)
+        agent: Daemon | None = None
+        try:
+            await self.store.introduce(domid, 0, 1)
+            progress(f"domain {domid} registered")
+            agent = Daemon.start(
+                f"device model of {config.name!r}",
+                xenwire_command("dm", "run", str(domid), "--timeout", f"{timeout}"),
+                domain.fresh_log(),
+            )
+            # The agent's own deadline comes first and says more.
+            await domain.device_model.wait_running(agent, timeout + 5)
+            backends = await domain.device_model.backends()
+            progress(f"device model running, backends {' '.join(backends.types)}")
+            if config.channels and not backends.supports("console"):
+                raise XenwireError(
+                    f"cannot create domain {config.name!r}",
+                    reason="it has channels, and its device model does not support the backend 'console'",
+                    hint="use a QEMU that has the device virtserialport",
+                )
+            if not paused:
+                await domain.device_model.unpause()
+                progress("processors running")
+        except BaseException:
+            if agent is not None:
+                await agent.end()
+            await domain.remove()
+            raise
+        return domain
+
+    async def _info(self, domid: DomId) -> DomainInfo | None:
+        home = domain_path(domid)
+        name, vm, target = await asyncio.gather(
+            *(self.store.get_text(home / key) for key in ("name", "vm", "memory/target"))
+        )
+        if name is None or vm is None or target is None:
+            return None
+        try:
+            vcpus = len(await self.store.list(home / "cpu"))
+        except NotFound:
+            return None
+        state = await QemuDomain(self, domid, name).state()
+        return DomainInfo(domid, name, uuids.UUID(StorePath(vm).name), state, int(target) // 1024, vcpus)
+
+
+class QemuDomain(Domain):
+    """A domain of a QemuHost."""
+
+    def __init__(self, host: QemuHost, domid: DomId, name: str) -> None:
+        self.domid = domid
+        self.name = name
+        self._host = host
+        self._store = host.store
+        self._device_model = DeviceModel(host.store, domid, run_dir())
+
+    @property
+    def device_model(self) -> DeviceModel:
+        return self._device_model
+
+    async def info(self) -> DomainInfo:
+        info = await self._host._info(self.domid)
+        if info is None or info.name != self.name:
+            raise NotFound(f"there is no domain {self.name!r} any more", hint="see: xenwire list")
+        return info
+
+    async def state(self) -> DomainState:
+        """Tell what it is doing, going by its device model."""
+        return _STATES.get(await self._device_model.runstate(), DomainState.PAUSED)
+
+    async def channels(self) -> list[Channel]:
+        return await read_channels(self._store, self.domid)
+
+    async def console(self) -> Path:
+        tty = await self._store.get_text(domain_path(self.domid) / "console" / "tty")
+        if not tty:
+            raise NotFound(
+                f"domain {self.name} has no console to attach to",
+                reason="its first serial port is not a pty, or its device model does not run",
+                hint='write serial = "pty" in its configuration, or leave serial out',
+            )
+        return Path(tty)
+
+    async def pause(self) -> None:
+        await self._device_model.pause()
+
+    async def unpause(self) -> None:
+        await self._device_model.unpause()
+
+    async def destroy(self) -> None:
+        await self.info()
+        process = await self._device_model.process()
+        if process is not None:
+            await process.end()
+        await self.remove()
+        for log in (agent_log(self.domid), qemu_log(self.domid)):
+            log.unlink(missing_ok=True)
+
+    async def wait_state(self, states: Iterable[DomainState], timeout: float) -> DomainInfo:
+        wanted = set(states)
+        try:
+            async with asyncio.timeout(timeout), self._store.watch(domain_path(0)) as changes:
+                while (info := await self.info()).state not in wanted:
+                    process = await self._device_model.process()
+                    if process is None or not process.alive:
+                        await anext(changes)
+                    else:
+                        await before(anext(changes), process.wait())
+        except TimeoutError:
+            raise TimedOut(
+                f"domain {self.name} is not {' or '.join(sorted(wanted))}",
+                reason=f"waited {timeout:g} s; it is {(await self.info()).state}",
+            ) from None
+        return info
+
+    def fresh_log(self) -> Path:
+        """Give the log of its device model, without what an earlier domain of this domid left."""
+        for log in (agent_log(self.domid), qemu_log(self.domid)):
+            log.unlink(missing_ok=True)
+        return agent_log(self.domid)
+
+    async def remove(self) -> None:
+        """Take away what is left of it once its device model has ended."""
+        # A device model that was killed could not remove its sockets; where somebody listens they stay.
+        for channel in await self.channels():
+            if channel.kind is ChannelKind.SOCKET and channel.path:
+                with suppress(Conflict):
+                    remove_stale(Path(channel.path))
+        await self._store.transact(self._remove_nodes)
+        with suppress(NotFound):
+            await self._store.release(self.domid)
+        (run_dir() / f"dm-{self.domid}.lock").unlink(missing_ok=True)
+
+    async def _remove_nodes(self, t: Transaction) -> None:
+        home = domain_path(self.domid)
+        vm = await t.get_text(home / "vm")
+        for path in (
+            home,
+            libxl_path(self.domid),
+            backends_of(self.domid),
+            self._device_model.nodes.root,
+            *([StorePath(vm)] if vm else []),
+        ):
+            with suppress(NotFound):
+                await t.rm(path)
+
+
+async def _register(t: Transaction, config: DomainConfig, uuid: uuids.UUID, arguments: list[str]) -> DomId:
+    """Take a domid and write the new domain's nodes. Raises Conflict if its name or uuid is in use."""
+    message = f"cannot create domain {config.name!r}"
+    for other in await _domids(t):
+        if await t.get_text(domain_path(other) / "name") == config.name:
+            raise Conflict(
+                message,
+                reason=f"domain {other} has this name",
+                hint=f"destroy it first (xenwire destroy {other}), or choose another name",
+            )
+    if await t.exists(vm_path(uuid)):
+        raise Conflict(message, reason=f"another domain has the uuid {uuid}", hint="leave uuid out")
+    domid = await _free_domid(t)
+    await t.write(_LAST_DOMID, str(domid))
+    # Sent in this order, parents first, without waiting for each reply.
+    nodes = _all_nodes(domid, config, uuid, arguments)
+    await asyncio.gather(*(request for node in nodes for request in _requests(t, node)))
+    return domid
+
+
+async def _domids(store: Nodes) -> set[int]:
+    try:
+        return {int(name) for name in await store.list("/local/domain")}
+    except NotFound:
+        return set()
+
+
+async def _free_domid(store: Nodes) -> DomId:
+    """Count on from the last one, as Xen does, so that a domid is not soon another domain's."""
+    used, last = await _domids(store), int(await store.get_text(_LAST_DOMID) or 0)
+    for step in range(MAX_DOMID):
+        domid = (last + step) % MAX_DOMID + 1
+        if domid not in used:
+            return DomId(domid)
+    raise Conflict("there are no domain ids left", reason=f"{len(used)} domains exist")
+
+
+def _all_nodes(domid: DomId, config: DomainConfig, uuid: uuids.UUID, arguments: list[str]) -> list[Node]:
+    channels = assign_devids(config.channels, domid)
+    return [
+        *domain_nodes(domid, config, uuid),
+        *argument_nodes(vm_path(uuid), arguments),
+        *(node for channel in channels for node in channel.nodes()),
+    ]
+
+
+def _requests(t: Transaction, node: Node) -> Iterator[Coroutine[None, None, None]]:
+    yield t.write(node.path, os.fsencode(node.value))
+    if node.perms is not None:
+        yield t.set_perms(node.path, node.perms)
+
+
+async def _ensure_store() -> None:
+    """Start the store if nobody answers at its socket, once however many ask."""
+    path = store_socket()
+    if await _answers(path):
+        return
+    async with FileLock(path.with_suffix(".lock")).held(_STORE_TIMEOUT):
+        if not await _answers(path):
+            await Daemon.start_ready(
+                "the store",
+                xenwire_command("store", "serve", "--socket", str(path)),
+                log_dir() / "store.log",
+                _STORE_TIMEOUT,
+            )
+
+
+async def _answers(path: Path) -> bool:
+    try:
+        async with Store.connect(path):
+            return True
+    except Unreachable:
+        return False
