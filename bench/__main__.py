@@ -1,0 +1,7 @@
+"""Run all benchmarks, or those named."""
+
+import importlib
+import sys
+
+for name in sys.argv[1:] or ("startup", "create"):
+    importlib.import_module(f"bench.{name}").run()

@@ -1,0 +1,94 @@
+"""The device model, both ends."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from xenwire.cli._output import emit, output_option
+from xenwire.cli._params import DURATION, domain_argument, host_option
+from xenwire.devicemodel.backends import Backends
+from xenwire.devicemodel.nodes import Command
+from xenwire.hosts import connect
+from xenwire.runtime.main import run
+from xenwire.types import DomId
+
+__all__ = ["dm"]
+
+
+@click.group()
+def dm() -> None:
+    """The device model of a domain: the process that owns its QEMU, and what the toolstack asks of it."""
+
+
+@dm.command("run", epilog="\b\nExamples:\n  xenwire dm run 3\n  xenwire dm run 3 --user nobody")
+@click.argument("domid", type=DomId)
+@click.option(
+    "--qemu", "program", metavar="PROGRAM", envvar="XENWIRE_QEMU", show_envvar=True, help="The QEMU to start."
+)
+@click.option(
+    "--user", metavar="USER|UID:GID", envvar="XENWIRE_DM_USER", show_envvar=True, help="Who QEMU runs as."
+)
+@click.option(
+    "--timeout", type=DURATION, default="60s", show_default=True, help="How long QEMU may take to answer."
+)
+def run_(domid: DomId, program: str | None, user: str | None, timeout: float) -> None:
+    """Be the device model of domain DOMID until its QEMU ends. `xenwire create` starts this by itself."""
+    from xenwire.hosts.qemu_dm import run_device_model
+
+    logging.getLogger().setLevel(logging.INFO)
+    run(run_device_model(domid, timeout=timeout, program=program, user=user))
+
+
+@dm.command(epilog="\b\nExamples:\n  xenwire dm status web\n  xenwire dm status web --json")
+@domain_argument
+@host_option
+@output_option
+def status(domain: str, host: str | None) -> None:
+    """Show how the device model of DOMAIN is."""
+
+    async def main() -> dict[str, object]:
+        async with connect(host) as where:
+            found = await where.find(domain)
+            model = found.device_model
+            process, failure = await model.process(), await model.failure()
+            return {
+                "domain": found.name,
+                "domid": found.domid,
+                "pid": process.pid if process and process.alive else None,
+                "runstate": await model.runstate(),
+                "failure": str(failure) if failure else None,
+            }
+
+    emit([run(main())], ("domain", "domid", "pid", "runstate", "failure"), one=True)
+
+
+@dm.command(epilog="\b\nExamples:\n  xenwire dm backends web\n  xenwire dm backends 3 --json")
+@domain_argument
+@host_option
+@output_option
+def backends(domain: str, host: str | None) -> None:
+    """List the backend types that the device model of DOMAIN supports."""
+
+    async def main() -> Backends:
+        async with connect(host) as where:
+            return await (await where.find(domain)).device_model.backends()
+
+    found = run(main())
+    emit(({"type": type_, "listed": found.listed is not None} for type_ in found.types), ("type", "listed"))
+
+
+@dm.command(epilog="\b\nExamples:\n  xenwire dm command web pause\n  xenwire dm command web continue")
+@domain_argument
+@click.argument("word", type=click.Choice([str(c) for c in Command]))
+@host_option
+def command(domain: str, word: str, host: str | None) -> None:
+    """Give the device model of DOMAIN a command through the store, and wait until it is done."""
+
+    async def main() -> None:
+        async with connect(host) as where:
+            found = await where.find(domain)
+            await (found.unpause() if word == Command.CONTINUE else found.pause())
+
+    run(main())

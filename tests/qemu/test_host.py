@@ -1,0 +1,202 @@
+"""Domains of the plain QEMU host, through the command line and Debian's own store clients."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.qemu
+
+CHANNELS = (
+    "connection=none,name=org.xenwire.none.0",
+    "connection=pty,name=org.xenwire.echo.pty",
+    "connection=path,name=org.xenwire.log.0,path={folder}/guest.log",
+    "connection=socket,name=org.xenwire.echo.socket,path={folder}/echo.sock",
+)
+
+
+def all_kinds(host):
+    return [channel.format(folder=host.folder) for channel in CHANNELS]
+
+
+def test_a_domain_from_create_to_destroy(host):
+    created = host.ok("create", host.config(channels=all_kinds(host)), "--paused", "--json")
+    assert json.loads(created)["state"] == "paused"
+    assert json.loads(created)["memory"] == 256 << 20
+    assert host.domains()["guest"]["state"] == "paused"
+    host.ok("unpause", "guest")
+    assert host.domains()["guest"]["state"] == "running"
+    host.ok("unpause", "guest")
+    host.ok("pause", "1")
+    assert host.domains()["guest"]["state"] == "paused"
+    host.ok("pause", "gue")
+    host.ok("destroy", "guest")
+    host.assert_clean()
+    assert host("destroy", "guest").returncode == 3
+
+
+def test_its_nodes_look_like_real_xens(host):
+    host.ok("create", host.config(channels=all_kinds(host)), "--paused")
+    nodes = host.nodes()
+    home, vm = "/local/domain/1", nodes["/local/domain/1/vm"]
+    assert nodes[f"{home}/name"] == nodes[f"{vm}/name"] == "guest"
+    assert nodes[f"{home}/domid"] == "1"
+    assert vm == f"/vm/{host.domains()['guest']['uuid']}"
+    assert nodes[f"{vm}/uuid"] == vm.removeprefix("/vm/")
+    assert re.fullmatch(r"/dev/pts/\d+", nodes[f"{home}/console/tty"])
+    assert nodes[f"{home}/serial/0/tty"] == nodes[f"{home}/console/tty"]
+    assert nodes["/libxl/1/dm-version"] == "qemu_xen"
+
+    qemu = "/local/domain/0/device-model/1"
+    assert nodes[f"{qemu}/state"] == "running"
+    assert {p.rpartition("/")[2] for p in nodes if p.startswith(f"{qemu}/backends/")} == {
+        "console", "qdisk", "qnic", "vkbd", "vfb",
+    }  # fmt: skip
+    for devid, kind in enumerate(("none", "pty", "path", "socket"), 1):
+        assert nodes[f"/local/domain/0/backend/console/1/{devid}/connection"] == kind
+        assert nodes[f"{home}/device/console/{devid}/output"] == f"chardev:libxl-channel{devid}"
+    assert Path(nodes[f"{home}/device/console/2/tty"]).is_char_device()
+    assert nodes["/local/domain/0/backend/console/1/4/path"] == f"{host.folder}/echo.sock"
+    assert (host.folder / "echo.sock").stat().st_mode & 0o777 == 0o600
+
+    permissions = host.xenstore("xenstore-ls", "-f", "-p", f"{home}/device/console").stdout
+    assert re.search(r"/device/console/2 = .*\(n1,r0\)", permissions)
+    assert re.search(r"/device/console/2/name = .*\(n0,r1\)", permissions)
+
+    command = Path(f"/proc/{host.qemu()}/cmdline").read_bytes().decode().split("\0")
+    chardevs = [word for word in command if ",id=libxl-channel" in word]
+    assert [re.search(r"id=(libxl-channel\d)", word)[1] for word in chardevs] == [
+        f"libxl-channel{devid}" for devid in (1, 2, 3, 4)
+    ]
+
+
+def test_the_list_in_every_format(host):
+    host.ok("create", host.config("one", kernel=str(host.image.kernel)), "--paused")
+    uuid = host.domains()["one"]["uuid"]
+    assert host.ok("list").splitlines() == [
+        "NAME  DOMID  STATE   MEMORY   VCPUS",
+        "one   1      paused  256 MiB  1",
+    ]
+    assert uuid in host.ok("list", "-o", "wide")
+    assert host.ok("list", "-o", "name") == "one\n"
+    assert json.loads(host.ok("list", "-o", "jsonl"))["domid"] == 1
+    assert host.ok("list", "-o", "yaml").startswith('- name: "one"\n  domid: 1\n')
+    assert host.ok("list", "one", "-o", "name") == "one\n"
+    assert json.loads(host.ok("channel", "list", "one", "--json")) == []
+    assert json.loads(host.ok("dm", "status", "one", "--json"))["runstate"] == "prelaunch"
+    assert len(host.ok("dm", "backends", "one", "-o", "name").split()) == 5
+
+
+def test_a_dry_run_does_nothing(host):
+    plan = host.ok("create", host.config(channels=all_kinds(host)), "--dry-run")
+    assert "write /local/domain/1/name = 'guest' (n0,r1)" in plan
+    assert "dm run 1" in plan
+    host.assert_clean()
+
+
+def test_daemons_start_once_however_many_ask(host):
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: host("list"), range(8)))
+    assert [r.returncode for r in results] == [0] * 8
+    assert len(host.processes("store\0serve\0")) == 1
+
+
+def test_of_two_creates_of_one_name_one_wins(host):
+    config = host.config()
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: host("create", config, "--paused"), range(2)))
+    assert sorted(r.returncode for r in results) == [0, 6]
+    loser = next(r for r in results if r.returncode)
+    assert "has this name" in loser.stderr
+    assert list(host.domains()) == ["guest"]
+
+
+def test_two_domains_side_by_side(host):
+    configs = [
+        host.config(name, channels=[f"connection=socket,name=a,path={host.folder}/{name}.sock"])
+        for name in "ab"
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        assert [r.returncode for r in pool.map(lambda c: host("create", c, "--paused"), configs)] == [0, 0]
+    assert sorted(d["domid"] for d in host.domains().values()) == [1, 2]
+    host.ok("destroy", "a")
+    assert list(host.domains()) == ["b"]
+    assert (host.folder / "b.sock").is_socket()
+
+
+def test_wait(host):
+    host.ok("create", host.config(), "--paused")
+    waiting = host.start("wait", "guest", "--for", "state=running", "--json")
+    host.ok("unpause", "guest")
+    out, _ = waiting.communicate(timeout=20)
+    assert json.loads(out)["state"] == "running"
+    late = host("wait", "guest", "--for", "state=crashed", "--timeout", "200ms")
+    assert late.returncode == 5
+    assert "waited 0.2 s; it is running" in late.stderr
+    waiting = host.start("wait", "guest", "--for", "state=crashed")
+    os.kill(host.qemu(), signal.SIGKILL)
+    assert waiting.wait(timeout=20) == 0
+    waiting.communicate()
+
+
+def test_backends_are_told_before_privileges_are_dropped(host, fake_qemu):
+    """QEMU runs as another user. Held up before its first own instruction, it has no privileges already,
+    and the store has its backends, but not its readiness."""
+    user = 65534 if os.geteuid() == 0 else os.getuid()
+    group = 65534 if os.geteuid() == 0 else os.getgid()
+    host.folder.chmod(0o755)
+    gate, public = host.folder / "gate", host.folder / "public"
+    public.mkdir()
+    public.chmod(0o777)
+    os.mkfifo(gate)
+    gate.chmod(0o666)
+    for file in (host.image.kernel, host.image.ramdisk):
+        shutil.copy(file, public)
+        (public / Path(file).name).chmod(0o644)
+    fake_qemu(
+        f"""
+        case "$*" in
+            *"-machine none"*) ;;
+            *) id -u >{public}/uid.new; mv {public}/uid.new {public}/uid; read _ <{gate} ;;
+        esac
+        exec qemu-system-x86_64 "$@\""""
+    )
+    config = host.config(
+        kernel=str(public / host.image.kernel.name), ramdisk=str(public / host.image.ramdisk.name)
+    )
+
+    host.ok("list")
+    store = host.env["XENWIRE_RUN"] + "/store.sock"
+    watch = subprocess.Popen(
+        ["xenstore-watch", "/local/domain/0/device-model"],
+        env={**host.env, "XENSTORED_PATH": store},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    host.env["XENWIRE_DM_USER"] = f"{user}:{group}"
+    creating = host.start("create", config, "--paused")
+    events = []
+    while not events or not events[-1].endswith("/backends/vfb"):
+        events.append(watch.stdout.readline().strip())
+    with gate.open("w") as opened:
+        assert int((public / "uid").read_text()) == user
+        assert "/local/domain/0/device-model/1/state" not in host.nodes()
+        opened.write("go\n")
+    assert creating.wait(timeout=30) == 0, creating.stderr.read()
+    creating.communicate()
+    while not events[-1].endswith("/state"):
+        events.append(watch.stdout.readline().strip())
+    watch.kill()
+    watch.communicate()
+
+    root = "/local/domain/0/device-model/1"
+    order = [event.removeprefix(root) for event in events if event.startswith(root)]
+    assert order[-1] == "/state"
+    assert {"/backends/console", "/backends/qdisk", "/backends/vfb"} < set(order)
+    assert Path(f"/proc/{host.qemu()}").stat().st_uid == user
