@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 __all__ = ["run"]
 
 T = TypeVar("T")
 
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` to its end; SIGINT and SIGTERM cancel it once, so that it can clean up undisturbed.
+    """Run `main` to its end; SIGINT, SIGTERM and SIGHUP cancel it once, so that it can clean up undisturbed.
 
-    Raises KeyboardInterrupt if it was cancelled by SIGINT, SystemExit(143) if by SIGTERM.
+    Raises KeyboardInterrupt if it was cancelled by SIGINT, SystemExit (128 and the signal) by another.
     """
     return asyncio.run(_guard(main))
 
@@ -31,16 +33,16 @@ async def _guard(main: Coroutine[Any, Any, T]) -> T:
             task.cancel()
         received.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         loop.add_signal_handler(number, interrupt, number)
     try:
         return await main
     except asyncio.CancelledError:
-        if received and received[0] is signal.SIGTERM:
-            raise SystemExit(128 + signal.SIGTERM) from None
-        if received:
+        if not received:
+            raise
+        if received[0] is signal.SIGINT:
             raise KeyboardInterrupt from None
-        raise
+        raise SystemExit(128 + received[0]) from None
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _ENDING:
             loop.remove_signal_handler(number)
