@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.measure import alternate, show
 from xenwire.agent import GuestAgent
 from xenwire.images import build_tiny_guest
+from xenwire.runtime.process import processes_with
 from xenwire.runtime.streams import open_stream
 
 CONFIG = """\
@@ -77,15 +78,10 @@ async def answered(socket: Path) -> None:
 
 def qemu_command(run_folder: str) -> list[str]:
     """Give the command line of the QEMU that belongs to a run folder."""
-    mark = f"XENWIRE_RUN={run_folder}".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().decode().split("\0")[:-1]
-                if "-S" in words and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    return words
-            except OSError:
-                continue
+    for process in processes_with("XENWIRE_RUN", run_folder):
+        words = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+        if "-S" in words:
+            return words
     raise LookupError("there is no QEMU")
 
 

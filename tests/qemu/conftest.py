@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xenwire.images import build_tiny_guest
-from xenwire.runtime.process import ProcessRef
+from xenwire.runtime.process import ProcessRef, processes_with
 
 COMMAND = [sys.executable, "-m", "xenwire"]
 
@@ -93,22 +93,9 @@ class Host:
         return {path: value[1:-1] for path, _, value in (line.partition(" = ") for line in lines)}
 
     def processes(self, word=""):
-        """Give the processes that belong to this host, going by their environment."""
-        mark = f"XENWIRE_RUN={self.env['XENWIRE_RUN']}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                try:
-                    environ, command = (entry / "environ").read_bytes(), (entry / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                if (
-                    mark in environ.split(b"\0")
-                    and word.encode() in command
-                    and ProcessRef.of(int(entry.name))
-                ):
-                    found.append(int(entry.name))
-        return found
+        """Give the pids of this host's processes that have `word` in their command line."""
+        pids = [process.pid for process in processes_with("XENWIRE_RUN", self.env["XENWIRE_RUN"])]
+        return [pid for pid in pids if word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def qemu(self):
         """Give the pid of the one QEMU."""

@@ -43,12 +43,6 @@ def _run(arguments: list[str]) -> int:
             except XenwireError as error:
                 report(error)
                 return error.exit_status
-            except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
-                raise
-            except Exception as error:  # a bug of ours: the user gets three lines all the same
-                logging.getLogger(__name__).debug("unexpected", exc_info=error)
-                report(_bug(error))
-                return 1
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
@@ -57,4 +51,10 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("xenwire: interrupted", err=True)
         return 130
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # a bug of ours: the user gets three lines all the same
+        logging.getLogger(__name__).debug("unexpected", exc_info=error)
+        report(_bug(error))
+        return 1
     return result if isinstance(result, int) else 0

@@ -20,7 +20,7 @@ def _control(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 
 @click.command(
-    epilog="\b\nExamples:\n  xenwire console web\n  xenwire console web org.example.log.0 --read-only"
+    epilog="\b\nExamples:\n  xenwire console web\n  xenwire console web org.example.setup.0 --read-only"
 )
 @domain_argument
 @click.argument("channel", required=False)

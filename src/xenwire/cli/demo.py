@@ -23,7 +23,7 @@ from xenwire.images import build_tiny_guest
 from xenwire.qemu.program import accelerator, find_qemu
 from xenwire.runtime.main import run
 from xenwire.runtime.places import store_socket
-from xenwire.runtime.process import spawn
+from xenwire.runtime.process import processes_with, spawn
 from xenwire.runtime.streams import open_stream
 
 __all__ = ["demo"]
@@ -92,8 +92,11 @@ async def _demo() -> None:
             finally:
                 await domain.destroy()
             left = [info.name for info in await host.domains()]
-        left += [path.name for path in folder.iterdir() if path.is_socket()]
-        step("taken down: " + (f"left: {left}" if left else "no domain, process or socket left"))
+        left += [f"process {process.pid}" for process in processes_with("XENWIRE_RUN", str(folder))]
+        left += [f"socket {path.name}" for path in folder.iterdir() if path.is_socket()]
+    if left or folder.exists():
+        raise XenwireError("the demo could not take everything down", reason=f"left: {left or folder}")
+    step("taken down: no domain, process, socket or file is left")
 
 
 async def _show(host: QemuHost, domain: Domain, folder: Path, step: _Steps) -> None:

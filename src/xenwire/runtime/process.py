@@ -16,7 +16,7 @@ from typing import IO, Final, Self
 
 from xenwire.errors import Denied, NotFound, UsageError, XenwireError
 
-__all__ = ["ExitStatus", "ProcessRef", "end", "resolve_user", "spawn"]
+__all__ = ["ExitStatus", "ProcessRef", "end", "processes_with", "resolve_user", "spawn"]
 
 _KILL_GRACE: Final = 5.0  # seconds
 
@@ -113,6 +113,21 @@ class ProcessRef:
             return fd
         os.close(fd)
         return None
+
+
+def processes_with(name: str, value: str) -> list[ProcessRef]:
+    """Find the other processes, of those that we may look at, that were started with a variable set so."""
+    mark = os.fsencode(f"{name}={value}")
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                environ = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:  # it has ended, or is not ours to look at
+                continue
+            if mark in environ and (process := ProcessRef.of(int(entry.name))):
+                found.append(process)
+    return found
 
 
 def resolve_user(user: str) -> tuple[int, int, list[int]]:
