@@ -182,18 +182,21 @@ def test_backends_are_told_before_privileges_are_dropped(host, fake_qemu):
     host.env["XENWIRE_DM_USER"] = f"{user}:{group}"
     creating = host.start("create", config, "--paused")
     events = []
-    while not events or not events[-1].endswith("/backends/vfb"):
-        events.append(watch.stdout.readline().strip())
-    with gate.open("w") as opened:
-        assert int((public / "uid").read_text()) == user
-        assert "/local/domain/0/device-model/1/state" not in host.nodes()
-        opened.write("go\n")
-    assert creating.wait(timeout=30) == 0, creating.stderr.read()
-    creating.communicate()
-    while not events[-1].endswith("/state"):
-        events.append(watch.stdout.readline().strip())
-    watch.kill()
-    watch.communicate()
+    try:
+        while not events or not events[-1].endswith("/backends/vfb"):
+            events.append(watch.stdout.readline().strip())
+        with gate.open("w") as opened:
+            assert int((public / "uid").read_text()) == user
+            assert "/local/domain/0/device-model/1/state" not in host.nodes()
+            opened.write("go\n")
+        _, err = creating.communicate(timeout=30)
+        assert creating.returncode == 0, err
+        while not events[-1].endswith("/state"):
+            events.append(watch.stdout.readline().strip())
+    finally:
+        for process in (creating, watch):
+            process.kill()
+            process.communicate()
 
     root = "/local/domain/0/device-model/1"
     order = [event.removeprefix(root) for event in events if event.startswith(root)]

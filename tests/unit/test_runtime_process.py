@@ -77,6 +77,41 @@ async def test_a_program_that_may_not_be_run(tmp_path, die_with_parent):
         await spawn([tmp_path / "plain"], die_with_parent=die_with_parent)
 
 
+@pytest.mark.parametrize("of_ours", [True, False])
+async def test_ending_is_not_cut_short_by_cancellation(of_ours):
+    """It may be called from a task that is cancelled already, and be cancelled itself."""
+    script = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    process = await spawn([sys.executable, "-c", script], stdout=asyncio.subprocess.PIPE)
+    await process.stdout.readline()
+    ref = ProcessRef.of(process.pid)
+    entered = asyncio.Event()
+
+    async def work():
+        try:
+            entered.set()
+            await asyncio.sleep(600)
+        finally:
+            await (end(process, 600) if of_ours else ref.end(600))
+
+    task = asyncio.create_task(work())
+    await entered.wait()
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert not ref.alive
+    await process.wait()
+    process._transport.close()
+
+
+async def test_a_user_that_one_is_already():
+    process = await spawn(["true"], user=f"{os.getuid()}:{os.getgid()}")
+    assert await process.wait() == 0
+
+
 async def test_it_dies_with_its_parent():
     script = (
         "import asyncio\n"

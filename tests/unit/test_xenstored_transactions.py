@@ -172,6 +172,30 @@ def test_both_changes_are_there_afterwards(talk):
     )
 
 
+def test_order_of_siblings_is_kept(talk):
+    tx = start(talk)
+    talk.run(
+        (talk.dom0, tx, Op.RM, "/d/a|", OK),
+        (talk.dom0, tx, Op.WRITE, "/d/k|", OK),
+        (talk.dom0, tx, Op.WRITE, "/d/a|2", OK),
+        (talk.dom0, tx, Op.DIRECTORY, "/d|", "b|k|a|"),
+        (talk.other, 0, Op.WRITE, "/e|3", OK),
+        (talk.dom0, tx, Op.TRANSACTION_END, "T|", OK),
+        (talk.dom0, 0, Op.DIRECTORY, "/d|", "b|k|a|"),
+    )
+
+
+def test_what_a_commit_makes_is_a_change_to_others(talk):
+    first, second = start(talk), start(talk, talk.other)
+    talk.run(
+        (talk.other, second, Op.DIRECTORY, "/d|", "a|b|"),
+        (talk.dom0, first, Op.WRITE, "/d/n|", OK),
+        (talk.dom0, 0, Op.WRITE, "/e|3", OK),
+        (talk.dom0, first, Op.TRANSACTION_END, "T|", OK),
+        (talk.other, second, Op.TRANSACTION_END, "T|", "EAGAIN"),
+    )
+
+
 def test_replaced_subtree(talk):
     """What was below a node that is removed and made anew does not come back."""
     tx = start(talk)
@@ -222,12 +246,13 @@ def test_events_come_with_the_commit_in_order_of_first_touch(talk):
         (talk.dom0, tx, Op.WRITE, "/d/b|2", OK),
         (talk.dom0, tx, Op.WRITE, "/d/a|3", OK),
         (talk.dom0, tx, Op.SET_PERMS, "/d/a|n5|", OK),
+        (talk.dom0, tx, Op.WRITE, "/n|2", OK),
         (talk.dom0, tx, Op.WRITE, "/gone|", OK),
         (talk.dom0, tx, Op.RM, "/gone|", OK),
     )
     assert talk.heard(talk.other) == []
     assert commit(talk, tx) == OK
-    assert talk.heard(talk.other) == ["/d/b|t|", "/d/a|t|", "/n/m|t|"]
+    assert talk.heard(talk.other) == ["/d/b|t|", "/d/a|t|", "/n/m|t|", "/n|t|"]
 
 
 def test_removal_inside_fires_children_that_were_there(talk):
@@ -237,6 +262,15 @@ def test_removal_inside_fires_children_that_were_there(talk):
     talk.run((talk.dom0, tx, Op.WRITE, "/e/n|", OK), (talk.dom0, tx, Op.RM, "/e|", OK))
     assert commit(talk, tx) == OK
     assert talk.heard(talk.other) == ["/e|t|", "/e|t|", "/e/a/x|t|"]
+
+
+def test_what_is_written_before_it_is_removed_is_told_to_all_above(talk):
+    talk.run((talk.other, 0, Op.WATCH, "/e|t|", OK))
+    talk.heard(talk.other)
+    tx = start(talk)
+    talk.run((talk.dom0, tx, Op.WRITE, "/e/a/x|2", OK), (talk.dom0, tx, Op.RM, "/e|", OK))
+    assert commit(talk, tx) == OK
+    assert talk.heard(talk.other) == ["/e/a/x|t|", "/e|t|"]
 
 
 @pytest.mark.parametrize("ending", ["F|", "T|", None])
@@ -301,6 +335,19 @@ def test_a_quota_hit_inside_spoils_it():
         (guest, 2, Op.WRITE, "/none/b|1", "EACCES"),
         (guest, 2, Op.WRITE, "/g/a|1", OK),
         (guest, 2, Op.TRANSACTION_END, "T|", OK),
+    )
+
+
+def test_a_quota_passed_by_others_does_not_spoil_it():
+    talk = Dialogue(Quotas(nodes=1))
+    guest = talk.guest(5)
+    talk.run(
+        (talk.dom0, 0, Op.MKDIR, "/g/a|", OK),
+        (talk.dom0, 0, Op.SET_PERMS, "/g|n5|", OK),
+        (talk.dom0, 0, Op.SET_PERMS, "/g/a|n5|", OK),
+        (guest, 0, Op.TRANSACTION_START, "", "1|"),
+        (guest, 1, Op.WRITE, "/g/a|1", OK),
+        (guest, 1, Op.TRANSACTION_END, "T|", OK),
     )
 
 

@@ -87,13 +87,15 @@ class ProcessRef:
             os.close(fd)
 
     async def end(self, grace: float = _KILL_GRACE) -> None:
-        """Send SIGTERM, after `grace` seconds SIGKILL, and wait for its end."""
+        """Send SIGTERM, after `grace` seconds SIGKILL, and wait for its end; as `end` does for a child."""
         self._send(signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                return await self.wait()
-        self._send(signal.SIGKILL)
-        return await self.wait()
+        ending = asyncio.ensure_future(self.wait())
+        try:
+            await asyncio.wait([ending], timeout=grace)
+        finally:
+            if not ending.done():
+                self._send(signal.SIGKILL)
+            await asyncio.wait([ending])
 
     def _send(self, number: signal.Signals) -> None:
         fd = self._open()
@@ -171,6 +173,8 @@ async def spawn(
         # setpriv, of util-linux, does between fork and exec what Python cannot do there safely.
         command = ["setpriv", "--pdeathsig", "KILL", "--", *command]
     uid, gid, groups = resolve_user(user) if user else (None, None, None)
+    if (uid, gid) == (os.geteuid(), os.getegid()):
+        uid = gid = groups = None  # only root may set groups, even to what they are
     try:
         return await asyncio.create_subprocess_exec(
             *command,
@@ -201,16 +205,19 @@ def _cannot_start(program: str | Path, error: OSError, user: str | None = None) 
 
 
 async def end(process: asyncio.subprocess.Process, grace: float = _KILL_GRACE) -> ExitStatus:
-    """Send SIGTERM, after `grace` seconds SIGKILL, and give how it ended. Finishes even when cancelled."""
+    """Send SIGTERM, after `grace` seconds SIGKILL, and give how it ended.
+
+    When cancelled it sends SIGKILL at once, and still waits for the end.
+    """
     with suppress(ProcessLookupError):
         process.terminate()
+    # Not asyncio.timeout: before Python 3.11.3 it raises no TimeoutError in a task that is being cancelled.
+    ending = asyncio.ensure_future(process.wait())
     try:
-        async with asyncio.timeout(grace):
-            return ExitStatus(await process.wait())
-    except TimeoutError:
-        pass
+        await asyncio.wait([ending], timeout=grace)
     finally:
-        if process.returncode is None:
+        if not ending.done():
             with suppress(ProcessLookupError):
                 process.kill()
-    return ExitStatus(await process.wait())
+        await asyncio.wait([ending])
+    return ExitStatus(ending.result())

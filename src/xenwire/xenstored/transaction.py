@@ -104,7 +104,6 @@ class Transaction(Workspace):
         for inner, node in removed:
             self._touch(inner, node)
         for inner, _ in removed:
-            self._written.pop(inner, None)
             self._fired.setdefault(inner, inner != path)
         self._fired[path] = False
         self._written[path] = True

@@ -75,7 +75,8 @@ class WatchIndex:
         found: list[Watch] = []
         here, level = path, 0
         while here:
-            found += self._reaching(here, level)
+            if here in self._by_path:
+                found += self._reaching(here, level)
             here, level = here.rpartition("/")[0], level + 1
         if path[0] == "/" and path != "/":
             found += self._reaching("/", level)
