@@ -67,6 +67,7 @@ async def _start(
 async def _finish(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         await end(process)
+        await process.communicate()  # what it still had to say, else its pipes stay open
 
 
 def _check(process: asyncio.subprocess.Process, argv: Sequence[str | Path], lines: Sequence[str]) -> None:
