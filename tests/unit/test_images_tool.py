@@ -49,7 +49,7 @@ async def test_no_such_program():
 async def test_interrupted(tmp_path):
     """It is ended, and none of its pipes stays open (a warning would fail the test)."""
     said = asyncio.Event()
-    script = "echo $$; exec cat /dev/zero"
+    script = "echo started; head -c 50000 /dev/zero; exec sleep 1000"
     task = asyncio.create_task(_tool.follow(["sh", "-c", script], lambda _: said.set(), cwd=tmp_path))
     await said.wait()
     task.cancel()

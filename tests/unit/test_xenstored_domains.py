@@ -418,4 +418,4 @@ def test_control(talk):
     )
     talk.noted.clear()
     assert talk.ask(talk.dom0, Op.CONTROL, "print|a\nb\xff|") == OK
-    assert talk.noted == [(None, "print: a\nb\\xff"), (talk.dom0, OK)]
+    assert talk.noted == [(None, "print: a\\nb\\xff"), (talk.dom0, OK)]

@@ -39,7 +39,7 @@ def _help(store: Store, request: Request, _: list[bytes]) -> bytes:
 
 
 def _print(store: Store, request: Request, arguments: list[bytes]) -> bytes:
-    request.before.append(Log("print: " + arguments[0].decode("ascii", "backslashreplace")))
+    request.before.append(Log("print: " + arguments[0].decode("latin-1").encode("unicode_escape").decode()))
     return OK
 
 

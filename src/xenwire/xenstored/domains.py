@@ -5,6 +5,8 @@ No ring is mapped here: domains are numbers that the toolstack introduces and re
 
 from __future__ import annotations
 
+from typing import Final
+
 from xenwire.types import MAX_DOMID
 from xenwire.xenstore.wire import join
 from xenwire.xenstored import requests
@@ -33,7 +35,8 @@ __all__ = [
     "shut_down",
 ]
 
-_SELF = 0x7FF0
+_SELF: Final = 0x7FF0
+"""Stands for the caller's own domain (DOMID_SELF)."""
 
 
 def introduce(store: Store, request: Request) -> bytes:
@@ -177,8 +180,9 @@ def _purge(store: Store, domid: int) -> list[Effect]:
                 workspace.remove(path)
             else:
                 workspace.put(path, node.value, without_domain(permissions, domid))
+    events: list[Effect] = list(store.events(workspace.changes))
     store.tree = workspace.tree
-    return list(store.events(workspace.changes))
+    return events
 
 
 def _reset_connections(store: Store, domid: int) -> None:

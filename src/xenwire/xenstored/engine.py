@@ -57,7 +57,10 @@ class Engine:
         self._store = Store(quotas)
 
     def connect(self, domid: int = 0, *, privileged: bool | None = None) -> Connection:
-        """Add a connection of a domain; privileged unless told otherwise is domain 0 alone."""
+        """Add a connection of a domain; unless told otherwise, domain 0 alone is privileged.
+
+        After its domain's release or death a connection is of no use. Raises ValueError for a dead domain.
+        """
         return self._store.connect(domid, privileged=domid == 0 if privileged is None else privileged)
 
     def disconnect(self, connection: Connection) -> None:

@@ -80,7 +80,7 @@ def canonical(text: bytes, connection: Connection, *, special: bool = False) -> 
     where `special` says so. The length is checked last, so that a relative path cannot get around it.
     """
     try:
-        path: str = StorePath(text.decode("latin-1"))
+        path = str(StorePath(text.decode("latin-1")))
     except UsageError:
         raise Refused("EINVAL") from None
     if path[0] == "@":

@@ -27,6 +27,7 @@ MAX_OUTPUT: Final = 16 << 20
 """Bytes that may wait for a client. More, and it is disconnected."""
 
 _WRITE_BYTES: Final = 64 << 10
+"""Output of one turn that is sent before the turn is over, so that a slow reader is noticed."""
 _TURN_REQUESTS: Final = 256
 """Requests of one client that are answered before the others get their turn."""
 
@@ -45,6 +46,7 @@ async def serve(socket_path: Path, *, ready: Callable[[], None] = notify.ready) 
         server = await asyncio.get_running_loop().create_unix_server(daemon.client, sock=listener)
         try:
             ready()
+            # Not serve_forever(): once cancelled it would wait for the clients to leave.
             await asyncio.get_running_loop().create_future()
         finally:
             server.close()
@@ -139,8 +141,8 @@ class _Client(asyncio.Protocol):
             return
         if not self._blocked:
             self._transport.write(self.outbox.take())
-        elif self.outbox.size + self._transport.get_write_buffer_size() > MAX_OUTPUT:
-            _log.warning("a client does not read: %d bytes wait for it; disconnected", self.outbox.size)
+        elif (waiting := self.outbox.size + self._transport.get_write_buffer_size()) > MAX_OUTPUT:
+            _log.warning("a client does not read: %d bytes wait for it; disconnected", waiting)
             self.abort()
 
     def abort(self) -> None:

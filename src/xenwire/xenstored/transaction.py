@@ -141,7 +141,7 @@ class Transaction(Workspace):
         """Give `tree`, in which nothing that was touched differs, with all that was changed."""
         grafted: set[str] = set()
         for path, anew in self._written.items():
-            if parent_of(path) in grafted:
+            if parent_of(path) in grafted:  # it came along with its parent
                 grafted.add(path)
                 continue
             if anew:

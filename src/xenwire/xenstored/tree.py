@@ -1,7 +1,7 @@
 """The store's content at one moment, as a value: changing it gives another tree that shares all else.
 
 Beside `/` the tree holds the special nodes `@introduceDomain` and `@releaseDomain`, which have no content,
-only permissions. A path here is absolute and canonical (see `paths`), or a special node's name.
+only permissions. A path here is absolute and canonical (see `requests.canonical`), or a special node's name.
 """
 
 from __future__ import annotations
