@@ -108,6 +108,7 @@ class Agent:
                     timeout=self._timeout,
                 )
                 async with qemu:
+                    await self._store.write(self._nodes.qemu, str(ProcessRef.of(qemu.pid)))
                     launch.close()
                     status = await self._serve(qemu)
             await self._ended(status, qemu)

@@ -82,6 +82,11 @@ class DeviceModelNodes:
         """The agent's process, as `pid:start`; by the device model."""
         return self.root / "agent"
 
+    @property
+    def qemu(self) -> StorePath:
+        """QEMU's process, as `pid:start`; by the device model."""
+        return self.root / "qemu"
+
 
 def pid_path(domid: DomId) -> StorePath:
     """Give the node of the device model's pid, where libxl has it."""

@@ -14,7 +14,7 @@ from xenwire.runtime.daemon import Daemon
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.process import ProcessRef
 from xenwire.runtime.race import before
-from xenwire.types import DomId
+from xenwire.types import DomId, StorePath
 
 if TYPE_CHECKING:
     from xenwire.xenstore import Store
@@ -83,7 +83,17 @@ class DeviceModel:
 
     async def process(self) -> ProcessRef | None:
         """Give the agent's process, as it announced itself."""
-        text = await self._store.get_text(self._nodes.agent)
+        return await self._process(self._nodes.agent)
+
+    async def end(self) -> None:
+        """End it, if it runs. An agent that was killed has its QEMU killed, which may take a moment."""
+        qemu = await self._process(self._nodes.qemu)
+        for process in (await self.process(), qemu):
+            if process is not None:
+                await process.end()
+
+    async def _process(self, path: StorePath) -> ProcessRef | None:
+        text = await self._store.get_text(path)
         return ProcessRef.parse(text) if text else None
 
     async def unpause(self) -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["QemuHost"]
 
 _LAST_DOMID: Final = StorePath("/tool/xenwire/last-domid")
+_SOCKET_TRIES: Final = 50
 _STORE_TIMEOUT: Final = 10.0  # seconds that the store has to start
 
 _STATES: Final = {
@@ -212,9 +213,6 @@ class QemuDomain(Domain):
 
     async def destroy(self) -> None:
         await self.info()
-        process = await self._device_model.process()
-        if process is not None:
-            await process.end()
         await self.remove()
         for log in (agent_log(self.domid), qemu_log(self.domid)):
             log.unlink(missing_ok=True)
@@ -243,12 +241,11 @@ class QemuDomain(Domain):
         return agent_log(self.domid)
 
     async def remove(self) -> None:
-        """Take away what is left of it once its device model has ended."""
-        # A device model that was killed could not remove its sockets; where somebody listens they stay.
+        """End its device model, and take away what is left of it."""
+        await self._device_model.end()
         for channel in await self.channels():
             if channel.kind is ChannelKind.SOCKET and channel.path:
-                with suppress(Conflict):
-                    remove_stale(Path(channel.path))
+                await _remove_socket(Path(channel.path))
         await self._store.transact(self._remove_nodes)
         with suppress(NotFound):
             await self._store.release(self.domid)
@@ -318,6 +315,16 @@ def _requests(t: Transaction, node: Node) -> Iterator[Coroutine[None, None, None
     yield t.write(node.path, os.fsencode(node.value))
     if node.perms is not None:
         yield t.set_perms(node.path, node.perms)
+
+
+async def _remove_socket(path: Path) -> None:
+    """Remove what a device model that was killed could not; where somebody else listens it stays."""
+    for _ in range(_SOCKET_TRIES):
+        try:
+            return remove_stale(path)
+        except Conflict:  # perhaps its QEMU, which the kernel is about to kill
+            await asyncio.sleep(0.02)
+    return None
 
 
 async def _ensure_store() -> None:
