@@ -35,7 +35,7 @@ def assert_nothing_is_left(output):
 
 def test_two_demos_at_once(image):
     for process in [start(), start()]:
-        out, err = process.communicate(timeout=50)
+        out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         steps = re.findall(r"^ *(\d+) +\d+\.\d\d s  (.*)", out, re.MULTILINE)
         assert [int(number) for number, _ in steps] == list(range(1, 13))
@@ -55,7 +55,7 @@ def test_an_interrupted_demo_leaves_nothing(image, after):
         assert line
         out += line
     os.killpg(process.pid, signal.SIGINT)
-    rest, err = process.communicate(timeout=50)
+    rest, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert_nothing_is_left(out + line + rest)
