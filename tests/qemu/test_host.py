@@ -107,6 +107,17 @@ def test_daemons_start_once_however_many_ask(host):
     assert len(host.processes("store\0serve\0")) == 1
 
 
+def test_the_store_is_stopped_when_nobody_needs_it(host):
+    host.ok("store", "stop")
+    host.ok("create", host.config(), "--paused")
+    refused = host("store", "stop")
+    assert refused.returncode == 6
+    assert "it knows the domains guest" in refused.stderr
+    host.ok("destroy", "guest")
+    host.ok("store", "stop")
+    assert host.processes() == []
+
+
 def test_of_two_creates_of_one_name_one_wins(host):
     config = host.config()
     with ThreadPoolExecutor(2) as pool:

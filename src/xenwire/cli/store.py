@@ -12,7 +12,7 @@ import click
 
 from xenwire.cli._output import emit, output_option
 from xenwire.cli._params import DURATION
-from xenwire.errors import NotFound, UsageError
+from xenwire.errors import Conflict, NotFound, UsageError
 from xenwire.runtime.places import store_socket
 from xenwire.xenstore import BlockingStore, BlockingTransaction, Permissions
 from xenwire.xenstore.text import escape, unescape
@@ -203,3 +203,25 @@ def serve(socket: Path | None) -> None:
     from xenwire.xenstored.server import serve as serve_store
 
     run(serve_store(socket or store_socket()))
+
+
+@store.command(epilog="\b\nExamples:\n  xenwire store stop\n  xenwire store stop --force")
+@click.option("--force", is_flag=True, help="Even if there are domains: they are ended with it.")
+def stop(force: bool) -> None:
+    """End the store that other commands have started by themselves."""
+    from xenwire.hosts.qemu import QemuHost
+    from xenwire.runtime.main import run
+
+    async def main() -> None:
+        if not force and store_socket().is_socket():
+            async with QemuHost.connect() as host:
+                names = [domain.name for domain in await host.domains()]
+            if names:
+                raise Conflict(
+                    "the store is in use",
+                    reason=f"it knows the domains {', '.join(names)}",
+                    hint="destroy them first, or use --force",
+                )
+        await QemuHost.stop_store()
+
+    run(main())
