@@ -50,7 +50,7 @@ async def fetch(
             await apt.fetch(packages, kernel, folder, progress)
         except XenwireError as error:
             error = complaint or error
-            error.hint = "check the network, and that `apt-get update` works"
+            error.hint = "check the network, and that `apt-get update` works; the packages are Debian's"
             raise error from None
 
 

@@ -67,7 +67,7 @@ class Modules:
     def _read(self, name: str) -> bytes:
         path = self._files.get(name)
         if path is None:
-            raise XenwireError("cannot build the guest", reason=f"its kernel has no module {name}")
+            raise XenwireError("cannot build the image", reason=f"its kernel has no module {name}")
         data = path.read_bytes()
         return lzma.decompress(data) if path.suffix == ".xz" else data
 
