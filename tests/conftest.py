@@ -1,6 +1,7 @@
 """What every test gets: folders of its own, so that no test sees another's store, sockets or logs."""
 
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -26,3 +27,12 @@ def private_run(monkeypatch, short_tmp):
     monkeypatch.setenv("XENWIRE_RUN", str(short_tmp / "run"))
     for name in ("XENSTORED_PATH", "XENWIRE_QEMU", "XENWIRE_HOST", "XENWIRE_DM_USER"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def own_signals():
+    """Give pytest its Ctrl-C back after a command that ran in this process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

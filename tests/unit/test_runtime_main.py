@@ -38,3 +38,15 @@ def test_a_signal_lets_main_clean_up(number, status, times):
 def test_the_result_is_given():
     script = "from xenwire.runtime.main import run\nasync def main(): return 3\nprint(run(main()))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == b"3\n"
+
+
+def test_a_signal_after_the_end_is_too_late():
+    script = (
+        "import os, signal\n"
+        "from xenwire.runtime.main import run\n"
+        "async def main(): return 3\n"
+        "result = run(main())\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "print(result)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == b"3\n"
