@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shutil
 import socket
 import subprocess
@@ -182,6 +183,7 @@ def test_the_console_in_a_terminal(guest):
     def until(text):
         nonlocal seen
         while text not in seen:
+            assert select.select([master], [], [], 30)[0], seen
             seen += os.read(master, 4096)
 
     try:

@@ -75,7 +75,7 @@ def _raw(fd: int) -> Iterator[None]:
         yield
         return
     before = termios.tcgetattr(fd)
-    tty.setraw(fd)
+    tty.setraw(fd, termios.TCSADRAIN)  # not TCSAFLUSH: what was typed ahead counts
     try:
         yield
     finally:
@@ -97,10 +97,10 @@ async def join_terminal(
     """
     stdin = sys.stdin.fileno()
     async with open_stream(path) as (reader, writer):
-        if os.isatty(stdin):
-            leave = f"^{chr(escape[0] + 64)}"
-            print(f"Connected to {path}. Leave with {leave}.", file=sys.stderr)  # noqa: T201
         with _raw(stdin):
+            if os.isatty(stdin):
+                leave = f"^{chr(escape[0] + 64)}"
+                print(f"Connected to {path}. Leave with {leave}.", end="\r\n", file=sys.stderr)  # noqa: T201
             output = asyncio.create_task(_show(reader, None if raw else EscapeFilter()))
             keys = asyncio.create_task(_type(stdin, None if read_only else writer, escape))
             try:
