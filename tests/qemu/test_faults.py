@@ -89,6 +89,64 @@ def test_the_device_model_is_killed_later(host):
     host.assert_clean()
 
 
+def test_the_device_model_is_told_to_end(host):
+    """Whoever ends it, the domain does not look as if it were still starting."""
+    host.ok("create", host.config(channels=[f"connection=socket,name=a,path={host.folder}/a.sock"]))
+    qemu = ProcessRef.of(host.qemu())
+    (agent,) = host.processes("dm\0run\0")
+    os.kill(agent, signal.SIGTERM)
+    host.ok("wait", "guest", "--for", "state=crashed", "--timeout", "10s")
+    wait_for_the_end(qemu)
+    assert "it was told to end" in host.ok("dm", "status", "guest")
+    assert "/local/domain/0/device-model/1/state" not in host.nodes()
+    assert not (host.folder / "a.sock").exists()
+    host.ok("destroy", "guest")
+    host.assert_clean()
+
+
+def test_qemu_is_told_to_end(host):
+    """It ends with status 0, as if the guest had powered off; it has not."""
+    host.ok("create", host.config())
+    os.kill(host.qemu(), signal.SIGTERM)
+    host.ok("wait", "guest", "--for", "state=crashed", "--timeout", "10s")
+    assert "QEMU exited with status 0" in host.ok("dm", "status", "guest")
+    host.ok("destroy", "guest")
+    host.assert_clean()
+
+
+def test_a_second_device_model_is_refused(host):
+    host.ok("create", host.config(), "--paused")
+    qemu = host.qemu()
+    (agent,) = host.processes("dm\0run\0")
+    fails(host, "dm", "run", "1", status=6, message="domain 1 has a device model already", reason=f"{agent}")
+    assert host.qemu() == qemu
+    host.ok("unpause", "guest")
+    assert host.domains()["guest"]["state"] == "running"
+
+
+def test_another_takes_the_socket_of_a_dead_device_model(host):
+    """What listens there now is none of the domain's, and outlives it."""
+    path = host.folder / "a.sock"
+    host.ok("create", socket_at(host, path), "--paused")
+    (agent,) = host.processes("dm\0run\0")
+    os.kill(agent, signal.SIGKILL)
+    host.ok("wait", "guest", "--for", "state=crashed", "--timeout", "10s")
+    path.unlink()
+    with socket.create_server(str(path), family=socket.AF_UNIX):
+        host.ok("destroy", "guest")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+    path.unlink()
+    host.assert_clean()
+
+
+def test_a_channel_that_makes_no_sense_does_not_keep_a_domain(host):
+    host.ok("create", host.config(channels=["connection=pty,name=a"]), "--paused")
+    host.xenstore("xenstore-write", "/local/domain/0/backend/console/1/1/connection", "nonsense")
+    host.ok("destroy", "guest")
+    host.assert_clean()
+
+
 def test_a_device_model_for_no_domain(host):
     host.ok("list")
     fails(host, "dm", "run", "9", status=3, message="there is no domain 9")
@@ -201,6 +259,13 @@ def test_a_socket_path_that_is_too_long(host):
     create_fails(host, socket_at(host, path), status=2, message="cannot listen on", reason="at most 107")
 
 
+def test_a_relative_socket_path(host):
+    """It counts from the folder of the command, not of the daemons."""
+    host.ok("create", socket_at(host, "a.sock"), "--paused")
+    assert (host.folder / "a.sock").is_socket()
+    assert f"{host.folder}/a.sock" in host.ok("channel", "list", "guest")
+
+
 def test_a_socket_in_no_folder(host):
     path = f"{host.folder}/none/a.sock"
     create_fails(
@@ -299,7 +364,7 @@ def interrupt(process):
 
 def finished(host, process):
     out, err = process.communicate(timeout=30)
-    assert "Traceback" not in err or "<frozen" in err, err  # before our first line has run
+    assert "xenwire/" not in err.partition("Traceback")[2], err  # Python's own, before our first line has run
     if process.returncode == 0:
         host.ok("destroy", "guest")
     else:
@@ -322,6 +387,18 @@ def test_errors_as_json(host):
     assert result.returncode == 3
     assert '"code": "not-found"' in result.stderr
     assert result.stdout == ""
+
+
+def test_daemons_keep_nothing_open_that_the_command_had(host):
+    """`exec 3> >(tee log)` in the user's shell must see its end."""
+    reader, writer = os.pipe()
+    with host.start("create", host.config(), "--paused", pass_fds=[writer]) as process:
+        os.close(writer)
+        process.communicate(timeout=30)
+    assert select.select([reader], [], [], 10)[0]
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    assert len(host.processes()) == 3
 
 
 def test_a_reader_that_goes_away(host):

@@ -150,10 +150,10 @@ def memory(pid):
 def test_a_client_that_never_reads_costs_nobody_else(guest):
     """The guest floods a channel whose client does not read; everything else goes on, in bounded memory."""
     qemu = guest.qemu()
+    before = memory(qemu)
     with connect(guest.folder / "flood.sock") as deaf:
         flood = "cat /dev/zero > /dev/virtio-ports/org.xenwire.flood.0"
         assert run(guest, "sh", "-c", f"({flood}) >/dev/null 2>&1 & echo $!").returncode == 0
-        before = memory(qemu)
         for _ in range(3):
             guest.ok("agent", "ping", "guest", "--timeout", "10s")
             with connect(guest.folder / "echo.sock") as client:

@@ -195,7 +195,7 @@ def test_backends_are_told_before_privileges_are_dropped(host, fake_qemu):
     events = []
     try:
         while not events or not events[-1].endswith("/backends/vfb"):
-            events.append(watch.stdout.readline().strip())
+            events.append(next(watch.stdout).strip())
         with gate.open("w") as opened:
             assert int((public / "uid").read_text()) == user
             assert "/local/domain/0/device-model/1/state" not in host.nodes()
@@ -203,7 +203,7 @@ def test_backends_are_told_before_privileges_are_dropped(host, fake_qemu):
         _, err = creating.communicate(timeout=30)
         assert creating.returncode == 0, err
         while not events[-1].endswith("/state"):
-            events.append(watch.stdout.readline().strip())
+            events.append(next(watch.stdout).strip())
     finally:
         for process in (creating, watch):
             process.kill()

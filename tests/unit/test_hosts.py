@@ -3,13 +3,13 @@ import uuid
 
 import pytest
 
-from xenwire.config import DomainConfig
+from xenwire.config import ChannelConfig, DomainConfig
 from xenwire.errors import Conflict, Denied, NotFound, UsageError
 from xenwire.hosts import DomainInfo, DomainState, connect
 from xenwire.hosts.base import resolve
 from xenwire.hosts.machine import qemu_arguments
 from xenwire.hosts.nodes import domain_nodes
-from xenwire.types import DomId
+from xenwire.types import ChannelKind, ChannelName, DomId
 
 UUIDS = [uuid.UUID(f"{digit * 8}-0000-4000-8000-000000000000") for digit in "abc"]
 DOMAINS = [
@@ -24,6 +24,11 @@ DOMAINS = [
 )
 def test_a_domain_is_found(reference, found):
     assert resolve(reference, DOMAINS).domid == found
+
+
+def test_a_domid_comes_before_a_name_of_digits():
+    domains = [*DOMAINS, DomainInfo(DomId(4), "1", uuid.uuid4(), DomainState.RUNNING, 64, 1)]
+    assert resolve("1", domains).name == "web"
 
 
 def test_an_ambiguous_name_lists_the_candidates():
@@ -53,7 +58,7 @@ def test_arguments(kernel):
         "a,b", memory=128, vcpus=2, kernel=kernel, ramdisk=kernel, cmdline="console=ttyS0 x,y"
     )
     found = pairs(qemu_arguments(config, "tcg"))
-    assert found["-name"] == "a,,b"
+    assert found["-name"] == "guest=a,,b"
     assert found["-m"] == "size=128M"
     assert found["-smp"] == "2"
     assert found["-kernel"] == found["-initrd"] == kernel
@@ -72,6 +77,25 @@ def test_relative_kernels_are_resolved_here(kernel, tmp_path, monkeypatch):
 def test_no_kernel():
     with pytest.raises(UsageError, match="names no kernel"):
         qemu_arguments(DomainConfig("a"), "tcg")
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"name": "a\nb"}, "bytes that cannot be shown"),
+        ({"name": "\udcff"}, "bytes that cannot be shown"),
+        ({"vcpus": 289}, "at most 288"),
+        ({"cmdline": "x" * 2048}, "has 2048 bytes"),
+        ({"kernel": ""}, "names no kernel"),
+        (
+            {"channels": (ChannelConfig(ChannelName("c"), ChannelKind.PTY, backend="driver"),)},
+            "backend domain 'driver'",
+        ),
+    ],
+)
+def test_what_this_host_cannot_do(kernel, keys, reason):
+    with pytest.raises(UsageError, match=reason):
+        qemu_arguments(DomainConfig(**{"name": "a", "kernel": kernel, **keys}), "tcg")
 
 
 def test_a_kernel_that_is_not_there():

@@ -40,11 +40,7 @@ async def test_a_lock_is_held_by_one(tmp_path):
         with pytest.raises(TimedOut, match="another process holds"):
             async with lock.held(0.05):
                 pass
-        with pytest.raises(TimedOut), lock.held_blocking(0.05):
-            pass
     async with lock.held(0):
-        pass
-    with lock.held_blocking(0):
         pass
 
 

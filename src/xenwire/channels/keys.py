@@ -7,9 +7,11 @@ The guest's part is the frontend, /local/domain/$DOMID/device/console/$DEVID; th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from xenwire.errors import Conflict, NotFound, XenwireError
@@ -52,7 +54,8 @@ class XenbusState(IntEnum):
 class Channel:
     """A channel of a domain: who it is, what its host end is, and where.
 
-    `path` is the file of kind path, the socket of kind socket; `tty` the pty of kind pty once it is open.
+    `path` is the file of kind path, the socket of kind socket; `tty` the pty of kind pty once it is open;
+    `listener` tells the socket that was opened there from later ones (see `runtime.sockets.SocketFile`).
     """
 
     domid: DomId
@@ -62,6 +65,7 @@ class Channel:
     path: str | None = None
     backend_domid: DomId = DOM0
     tty: str | None = None
+    listener: str | None = None
     state: XenbusState = XenbusState.INITIALISING
 
     @property
@@ -135,7 +139,8 @@ def backends_of(domid: DomId, backend_domid: DomId = DOM0) -> StorePath:
 def assign_devids(configs: Iterable[ChannelConfig], domid: DomId) -> list[Channel]:
     """Number a domain's channels: as they ask, else the lowest free from 1. 0 is the primary console.
 
-    Raises Conflict for a number asked for twice, 0, or one over 30.
+    Relative paths count from this process's folder. Raises Conflict for a number asked for twice, 0, or one
+    over 30.
     """
     configs = list(configs)
     taken: set[int] = set()
@@ -158,7 +163,8 @@ def assign_devids(configs: Iterable[ChannelConfig], domid: DomId) -> list[Channe
             raise Conflict(
                 f"there is no room for channel {config.name!r}", reason=f"a guest has at most {LAST_DEVID}"
             )
-        channels.append(Channel(domid, DevId(devid), config.name, config.kind, config.path))
+        path = None if config.path is None else str(Path(config.path).absolute())
+        channels.append(Channel(domid, DevId(devid), config.name, config.kind, path))
     return channels
 
 
@@ -185,7 +191,7 @@ async def _read_channel(store: Nodes, domid: DomId, devid: DevId) -> Channel | N
     frontend = StorePath(f"/local/domain/{domid}/device/console/{devid}")
     if kind not in list(ChannelKind):
         raise XenwireError(f"channel {name!r} of domain {domid} has an unknown kind", reason=f"kind {kind!r}")
-    path = await store.get_text(backend / "path")
+    path = await store.get(backend / "path")
     if path is None and kind in (ChannelKind.PATH, ChannelKind.SOCKET):
         raise XenwireError(f"channel {name!r} of domain {domid} has no path", reason=f"kind {kind} needs one")
     return Channel(
@@ -193,7 +199,8 @@ async def _read_channel(store: Nodes, domid: DomId, devid: DevId) -> Channel | N
         devid,
         ChannelName(name),
         ChannelKind(kind),
-        path,
+        None if path is None else os.fsdecode(path),
         tty=await store.get_text(frontend / "tty") or None,
+        listener=await store.get_text(backend / "listener"),
         state=XenbusState.parse(await store.get(backend / "state")),
     )

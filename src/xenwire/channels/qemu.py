@@ -18,7 +18,7 @@ from xenwire.qemu.launch import Launch
 from xenwire.qemu.options import format_option
 from xenwire.qemu.qmp.client import QmpClient
 from xenwire.qemu.qmp.session import Event
-from xenwire.runtime.sockets import listen_unix, remove_socket
+from xenwire.runtime.sockets import SocketFile, listen_unix
 from xenwire.types import ChannelKind, DomId
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class QemuChannels:
         self._store = store
         self._domid = domid
         self._channels: dict[str, Channel] = {}
-        self._sockets: list[tuple[Path, int]] = []
+        self._sockets: list[SocketFile] = []
 
     async def open(self, launch: Launch) -> None:
         """Open the host ends and add what QEMU needs for them.
@@ -50,14 +50,14 @@ class QemuChannels:
         launch.arguments += ["-device", format_option("virtio-serial-pci", {"id": "xenwire-serial"})]
         for channel in await read_channels(self._store, self._domid):
             self._channels[_port(channel)] = channel
-            chardev = self._endpoint(channel, launch)
+            chardev = await self._endpoint(channel, launch)
             port = format_option(
                 "virtserialport",
                 {"id": _port(channel), "nr": channel.devid, "chardev": channel.label, "name": channel.name},
             )
             launch.arguments += ["-chardev", chardev.to_option(channel.label), "-device", port]
 
-    def _endpoint(self, channel: Channel, launch: Launch) -> Chardev:
+    async def _endpoint(self, channel: Channel, launch: Launch) -> Chardev:
         match channel.kind:
             case ChannelKind.NONE:
                 # `null` would end guest reads and block guest writes: the reverse of what NONE promises.
@@ -70,10 +70,11 @@ class QemuChannels:
                 launch.arguments += ["-add-fd", format_option(f"fd={log}", {"set": channel.devid})]
                 return File(fdset_path(channel.devid), append=True)
             case ChannelKind.SOCKET:
-                path = _place(channel)
-                with listen_unix(path) as listener:
-                    self._sockets.append((path, path.lstat().st_ino))
-                    launch.fds.append(listener.detach())
+                listener = await listen_unix(path := _place(channel))
+                launch.fds.append(listener.detach())
+                self._sockets.append(SocketFile.of(path))
+                # By this the toolstack removes the socket of a device model that was killed.
+                await self._store.write(channel.backend / "listener", str(self._sockets[-1]))
                 return Socket(FdAddress(launch.fds[-1]), server=True)
 
     async def publish(self, qmp: QmpClient) -> None:
@@ -97,7 +98,7 @@ class QemuChannels:
     async def close(self) -> None:
         """Remove the sockets and say in the store that the host ends are closed."""
         while self._sockets:
-            remove_socket(*self._sockets.pop())
+            self._sockets.pop().remove()
         for channel in self._channels.values():
             if await self._store.exists(channel.backend):
                 await self._store.write(channel.frontend / "tty", "")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from xenwire.devicemodel.arguments import read_arguments
 from xenwire.devicemodel.backends import served_types
 from xenwire.devicemodel.nodes import PAUSED, RUNNING, Command, DeviceModelNodes, RunState, pid_path
-from xenwire.errors import NotFound, Unreachable, XenwireError
+from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
 from xenwire.qemu.chardev import parse_filename
 from xenwire.qemu.launch import Launch
 from xenwire.qemu.process import Qemu
@@ -31,13 +31,14 @@ from xenwire.types import DomId, StorePath
 from xenwire.xenstore.perms import Permissions
 
 if TYPE_CHECKING:
-    from xenwire.xenstore import Store
+    from xenwire.xenstore import Store, Transaction
 
 __all__ = ["Agent", "Backend"]
 
 _log = logging.getLogger(__name__)
 
 _RUNSTATE_EVENTS: Final = frozenset({"STOP", "RESUME", "SUSPEND", "WAKEUP", "GUEST_PANICKED"})
+_LAST_EVENTS: Final = 1.0  # seconds that QEMU's last events have to arrive after its end
 _SERIAL: Final = re.compile(r"serial(\d{1,2})")
 
 
@@ -83,16 +84,19 @@ class Agent:
         self._user = user
         self._timeout = timeout
         self._nodes = DeviceModelNodes(domid)
+        self._me = str(ProcessRef.of(os.getpid()))
+        self._powered_off = False
 
     async def run(self) -> None:
-        """Serve until QEMU ends or until cancelled, which ends QEMU and removes `$QEMU`.
+        """Serve until QEMU ends or until cancelled, which ends QEMU.
 
-        Raises XenwireError, which the toolstack finds in the store as well: QEMU could not be started, or
-        did not end by itself.
+        Raises NotFound if there is no such domain, Conflict if it has a device model already, and
+        XenwireError, which the toolstack finds in the store as well: QEMU could not be started, or ended
+        though the guest did not power off.
         """
-        arguments = await read_arguments(self._store, self._domid)
         await self._announce()
         try:
+            arguments = await read_arguments(self._store, self._domid)
             program = find_qemu(self._program)
             # QEMU may run as another user from its first instruction on, so what it supports is asked of
             # another run, and written before this one's privileges are dropped (seed 000).
@@ -108,25 +112,39 @@ class Agent:
                     timeout=self._timeout,
                 )
                 async with qemu:
-                    await self._store.write(self._nodes.qemu, str(ProcessRef.of(qemu.pid)))
+                    if process := ProcessRef.of(qemu.pid):
+                        await self._store.write(self._nodes.qemu, str(process))
                     launch.close()
                     status = await self._serve(qemu)
-            await self._ended(status, qemu)
+            if not self._powered_off:
+                raise self._crash("\n".join([f"QEMU {status}", *qemu.last_words(3)]))
         except XenwireError as error:
-            await self._give_up(error)
+            await self._tell_end(RunState.CRASHED, error)
             raise
         except asyncio.CancelledError:
-            await self._leave()
+            await self._tell_end(RunState.CRASHED, self._crash("it was told to end"))
             raise
+        await self._tell_end(RunState.SHUTDOWN)
 
     async def _announce(self) -> None:
-        """Remove what an earlier device model left, a stale `running` above all, and say who we are."""
-        me = ProcessRef.of(os.getpid())
-        async with self._store.transaction() as t:
-            if await t.exists(self._nodes.root):
+        """Say who we are, in place of what an earlier device model left, a stale `running` above all."""
+
+        async def announce(t: Transaction) -> None:
+            if not await t.exists(f"/local/domain/{self._domid}/vm"):
+                raise NotFound(f"there is no domain {self._domid}", hint="see: xenwire list")
+            earlier = await t.get_text(self._nodes.agent)
+            if earlier and ProcessRef.parse(earlier).alive:
+                raise Conflict(
+                    f"domain {self._domid} has a device model already",
+                    reason=f"process {ProcessRef.parse(earlier).pid} says so",
+                    hint=f"see: xenwire dm status {self._domid}",
+                )
+            with suppress(NotFound):
                 await t.rm(self._nodes.root)
-            await t.write(self._nodes.agent, str(me))
+            await t.write(self._nodes.agent, self._me)
             await t.write(pid_path(self._domid), str(os.getpid()))
+
+        await self._store.transact(announce)
 
     async def _advertise(self, types: Sequence[str]) -> None:
         owned = Permissions.parse("n0", f"n{self._domid}")
@@ -148,24 +166,32 @@ class Agent:
 
     async def _serve(self, qemu: Qemu) -> ExitStatus:
         """Tell that QEMU runs, then follow it and the toolstack until it ends."""
-        with qemu.qmp.events() as events:
-            for backend in self._backends:
-                await backend.publish(qemu.qmp)
-            await self._publish_serial_ports(qemu.qmp)
-            await self._tell_runstate(qemu.qmp)
-            await self._store.write(self._nodes.state, RUNNING)
-            try:
+        try:
+            with qemu.qmp.events() as events:
+                await self._publish(qemu.qmp)
                 async with asyncio.TaskGroup() as tasks:
-                    following = [
-                        tasks.create_task(self._follow(qemu.qmp, events)),
-                        tasks.create_task(self._obey(qemu.qmp)),
-                    ]
+                    following = tasks.create_task(self._follow(qemu.qmp, events))
+                    obeying = tasks.create_task(self._obey(qemu.qmp))
                     status = await qemu.wait()
-                    for task in following:
-                        task.cancel()
-            except* XenwireError as group:
-                raise group.exceptions[0] from None
-        return status
+                    obeying.cancel()
+                    # The reason of its end may be among what it said last.
+                    await asyncio.wait([following], timeout=_LAST_EVENTS)
+                    following.cancel()
+                return status
+        except* XenwireError as group:
+            failed = group.exceptions[0]
+        # Where QEMU ends, whatever is being asked of it fails, and that is not the reason.
+        ended = await qemu.ended()
+        if ended is None:
+            raise failed
+        return ended
+
+    async def _publish(self, qmp: QmpClient) -> None:
+        for backend in self._backends:
+            await backend.publish(qmp)
+        await self._publish_serial_ports(qmp)
+        await self._tell_runstate(qmp)
+        await self._store.write(self._nodes.state, RUNNING)
 
     async def _follow(self, qmp: QmpClient, events: EventStream) -> None:
         try:
@@ -175,6 +201,8 @@ class Agent:
                     await backend.event(event)
                 if event.name in _RUNSTATE_EVENTS:
                     await self._tell_runstate(qmp)
+                if event.name == "SHUTDOWN":
+                    self._powered_off = event.data.get("reason") == "guest-shutdown"
         except Unreachable:
             _log.info("QEMU has closed its monitor")
 
@@ -199,10 +227,10 @@ class Agent:
                 case unknown:
                     _log.warning("unknown command %.40r", unknown)
                     return
+            await self._tell_runstate(qmp)
         except (QmpError, Unreachable) as error:
             _log.error("command %r failed: %s", word, error)
             return
-        await self._tell_runstate(qmp)
         await self._store.write(self._nodes.state, result)
 
     async def _tell_runstate(self, qmp: QmpClient) -> None:
@@ -220,30 +248,27 @@ class Agent:
                 if port[1] == "0":
                     await self._store.write(home / "console" / "tty", tty)
 
-    async def _ended(self, status: ExitStatus, qemu: Qemu) -> None:
-        """Tell how QEMU ended. A guest that powers off ends it with status 0."""
-        if status == 0:
-            await self._store.write(self._nodes.runstate, RunState.SHUTDOWN)
-            await self._store.rm(self._nodes.state)
-            return
-        await self._store.write(self._nodes.runstate, RunState.CRASHED)
-        words = "\n".join(qemu.last_words(3))
-        raise XenwireError(
-            f"the device model of domain {self._domid} crashed",
-            reason=f"QEMU {status}" + (f": {words}" if words else ""),
+    def _crash(self, reason: str) -> XenwireError:
+        """Give the error that tells of an end that the guest did not ask for."""
+        return XenwireError(
+            f"the device model of domain {self._domid} ended",
+            reason=reason,
             hint=f"see its log: {self._log}",
         )
 
-    async def _give_up(self, error: XenwireError) -> None:
-        """Leave the error to the toolstack, unless it is the store that has failed."""
-        try:
-            await self._store.rm(self._nodes.state)
-            await self._store.write(self._nodes.failure, json.dumps(error.as_dict(), default=str))
-        except (Unreachable, NotFound) as failed:
-            _log.error("cannot tell the toolstack: %s", failed)
+    async def _tell_end(self, state: RunState, error: XenwireError | None = None) -> None:
+        """Leave the last words, unless the toolstack has removed our nodes, or the store is what failed."""
 
-    async def _leave(self) -> None:
-        """Take our nodes away; the toolstack may have removed them already."""
-        for path in (self._nodes.root, pid_path(self._domid)):
+        async def tell(t: Transaction) -> None:
+            if await t.get_text(self._nodes.agent) != self._me:
+                return
+            await t.write(self._nodes.runstate, state)
             with suppress(NotFound):
-                await self._store.rm(path)
+                await t.rm(self._nodes.state)
+            if error is not None:
+                await t.write(self._nodes.failure, json.dumps(error.as_dict(), default=str))
+
+        try:
+            await self._store.transact(tell)
+        except (Unreachable, TimedOut) as failed:
+            _log.error("cannot tell the toolstack: %s", failed)

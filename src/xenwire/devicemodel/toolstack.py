@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.backends import Backends, read_backends
 from xenwire.devicemodel.nodes import RUNNING, Command, DeviceModelNodes, RunState
-from xenwire.errors import TimedOut, Unreachable, XenwireError
+from xenwire.errors import TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.runtime.daemon import Daemon
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.process import ProcessRef
@@ -93,8 +93,12 @@ class DeviceModel:
                 await process.end()
 
     async def _process(self, path: StorePath) -> ProcessRef | None:
-        text = await self._store.get_text(path)
-        return ProcessRef.parse(text) if text else None
+        """Read a process; nonsense is none."""
+        text = await self._store.get(path)
+        try:
+            return ProcessRef.parse(text.decode("ascii", errors="replace")) if text else None
+        except UsageError:
+            return None
 
     async def unpause(self) -> None:
         """Let the guest's processors run. Raises as `command`."""

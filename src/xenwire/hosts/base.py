@@ -149,13 +149,16 @@ class Host(ABC):
 
 
 def resolve(reference: str, domains: Sequence[DomainInfo]) -> DomainInfo:
-    """Find a domain by name, domid, uuid or a unique beginning of name or uuid. Raises as `Host.find`."""
-    exact = [d for d in domains if reference in (d.name, str(d.domid), str(d.uuid))]
-    found = exact or [
-        d
-        for d in domains
-        if reference and (d.name.startswith(reference) or str(d.uuid).startswith(reference))
-    ]
+    """Find a domain by domid, else name or uuid, else a unique beginning of them. Raises as `Host.find`."""
+    found = (
+        [d for d in domains if reference == str(d.domid)]
+        or [d for d in domains if reference in (d.name, str(d.uuid))]
+        or [
+            d
+            for d in domains
+            if reference and (d.name.startswith(reference) or str(d.uuid).startswith(reference))
+        ]
+    )
     if len(found) == 1:
         return found[0]
     if found:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xenwire.errors import Denied, NotFound, UsageError
-from xenwire.qemu.options import escape, format_option
+from xenwire.qemu.options import format_option
 
 if TYPE_CHECKING:
     from xenwire.config import DomainConfig
@@ -18,23 +18,27 @@ __all__ = ["qemu_arguments"]
 _SERIAL: Final = re.compile(r"none|null|pty|(file|unix|tcp|udp|telnet|pipe):.+|/dev/.+")
 """What a serial port may be connected to: nothing that takes QEMU's own terminal or its monitor."""
 
+_MAX_VCPUS: Final = 288  # qemu: hw/i386/pc_q35.c
+_MAX_CMDLINE: Final = 2047  # bytes; linux: arch/x86/include/asm/setup.h
+
 
 def qemu_arguments(config: DomainConfig, accelerator: str) -> list[str]:
     """Give the arguments that make the machine, without monitor and channels.
 
-    Raises UsageError (no kernel, an impossible serial port), NotFound or Denied (a file is not there or not
+    Raises UsageError (no kernel, what this host cannot do), NotFound or Denied (a file is not there or not
     readable).
     """
-    if config.kernel is None:
-        raise UsageError(
-            f"cannot create domain {config.name!r}",
-            reason="its configuration names no kernel",
-            hint="add kernel = \"…\"; 'xenwire image build' makes one to try",
+    _check(config)
+    if not config.kernel:
+        raise _impossible(
+            config,
+            "its configuration names no kernel",
+            "add kernel = \"…\"; 'xenwire image build' makes one to try",
         )
     arguments = [
         "-nodefaults",
         "-no-user-config",
-        *("-name", escape(config.name)),
+        *("-name", format_option(f"guest={config.name}", {})),
         *("-machine", "q35"),
         *("-accel", accelerator),
         *(("-cpu", "host") if accelerator == "kvm" else ()),
@@ -50,13 +54,41 @@ def qemu_arguments(config: DomainConfig, accelerator: str) -> list[str]:
     # The first serial port is the primary console; a guest of real Xen has one without asking.
     for serial in config.serial or ("pty",):
         if not _SERIAL.fullmatch(serial):
-            raise UsageError(
-                f"cannot create domain {config.name!r}",
-                reason=f"its serial port cannot be {serial!r}",
-                hint="use pty, none, null, file:PATH, unix:PATH, tcp:HOST:PORT or a device below /dev",
+            raise _impossible(
+                config,
+                f"its serial port cannot be {serial!r}",
+                "use pty, none, null, file:PATH, unix:PATH, tcp:HOST:PORT or a device below /dev",
             )
         arguments += ["-serial", serial]
     return arguments
+
+
+def _check(config: DomainConfig) -> None:
+    """Refuse what would only fail later, or be ignored."""
+    if not config.name.isprintable():
+        raise _impossible(config, "its name has bytes that cannot be shown", "choose another name")
+    if config.vcpus > _MAX_VCPUS:
+        raise _impossible(
+            config, f"it wants {config.vcpus} processors; QEMU's q35 has at most {_MAX_VCPUS}", "lower vcpus"
+        )
+    length = len(os.fsencode(config.cmdline or ""))
+    if length > _MAX_CMDLINE:
+        raise _impossible(
+            config,
+            f"its kernel's command line has {length} bytes; Linux reads {_MAX_CMDLINE}",
+            "shorten extra, root or cmdline",
+        )
+    for channel in config.channels:
+        if channel.backend not in (None, "0", "Domain-0"):
+            raise _impossible(
+                config,
+                f"its channel {channel.name} wants the backend domain {channel.backend!r}",
+                "leave backend out: here the host serves all channels",
+            )
+
+
+def _impossible(config: DomainConfig, reason: str, hint: str) -> UsageError:
+    return UsageError(f"cannot create domain {config.name!r}", reason=reason, hint=hint)
 
 
 def _file(config: DomainConfig, key: str, name: str) -> str:

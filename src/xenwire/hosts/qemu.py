@@ -8,6 +8,7 @@ outlive the command that created them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shlex
 import socket
@@ -22,7 +23,7 @@ from xenwire.channels.keys import Channel, assign_devids, backends_of, read_chan
 from xenwire.devicemodel.arguments import argument_nodes
 from xenwire.devicemodel.nodes import RunState
 from xenwire.devicemodel.toolstack import DeviceModel
-from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
+from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, resolve
 from xenwire.hosts.logs import agent_log, qemu_log
 from xenwire.hosts.machine import qemu_arguments
@@ -33,8 +34,8 @@ from xenwire.runtime.lock import FileLock
 from xenwire.runtime.places import log_dir, run_dir, store_socket
 from xenwire.runtime.process import ProcessRef
 from xenwire.runtime.race import before
-from xenwire.runtime.sockets import remove_stale
-from xenwire.types import MAX_DOMID, ChannelKind, DomId, StorePath
+from xenwire.runtime.sockets import SocketFile
+from xenwire.types import MAX_DOMID, DomId, StorePath
 from xenwire.xenstore import Nodes, Store, Transaction
 from xenwire.xenstore.node import Node
 
@@ -43,8 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["QemuHost"]
 
+_log = logging.getLogger(__name__)
+
 _LAST_DOMID: Final = StorePath("/tool/xenwire/last-domid")
-_SOCKET_TRIES: Final = 50
 _STORE_TIMEOUT: Final = 10.0  # seconds that the store has to start
 
 _STATES: Final = {
@@ -65,6 +67,8 @@ class QemuHost(Host):
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.agents: dict[DomId, Daemon] = {}
+        """The device models that are children of this process."""
 
     @classmethod
     @asynccontextmanager
@@ -122,50 +126,67 @@ class QemuHost(Host):
     ) -> Domain:
         arguments = qemu_arguments(config, accelerator())
         uuid = config.uuid or uuids.uuid4()
-        domid = await self.store.transact(lambda t: _register(t, config, uuid, arguments))
-        domain = QemuDomain(self, domid, config.name)
-        agent: Daemon | None = None
+        domain = await self._register(config, uuid, arguments)
         try:
-            await self.store.introduce(domid, 0, 1)
-            progress(f"domain {domid} registered")
-            agent = Daemon.start(
-                f"device model of {config.name!r}",
-                xenwire_command("dm", "run", str(domid), "--timeout", f"{timeout}"),
-                domain.fresh_log(),
-            )
-            # The agent's own deadline comes first and says more.
-            await domain.device_model.wait_running(agent, timeout + 5)
-            backends = await domain.device_model.backends()
-            progress(f"device model running, backends {' '.join(backends.types)}")
-            if config.channels and not backends.supports("console"):
-                raise XenwireError(
-                    f"cannot create domain {config.name!r}",
-                    reason="it has channels, and its device model does not support the backend 'console'",
-                    hint="use a QEMU that has the device virtserialport",
-                )
+            await self.store.introduce(domain.domid, 0, 1)
+            progress(f"domain {domain.domid} registered")
+            await self._start(domain, config, timeout, progress)
             if not paused:
-                await domain.device_model.unpause()
+                await domain.unpause()
                 progress("processors running")
         except BaseException:
-            if agent is not None:
-                await agent.end()
             await domain.remove()
             raise
         return domain
 
+    async def _register(self, config: DomainConfig, uuid: uuids.UUID, arguments: list[str]) -> QemuDomain:
+        """Write the nodes of a new domain. Raises Conflict if its name or uuid is in use."""
+        registering = asyncio.ensure_future(
+            self.store.transact(lambda t: _register(t, config, uuid, arguments))
+        )
+        try:
+            return QemuDomain(self, await asyncio.shield(registering), config.name)
+        except asyncio.CancelledError:
+            # It may be done, and only the reply under way.
+            with suppress(XenwireError):
+                await QemuDomain(self, await registering, config.name).remove()
+            raise
+
+    async def _start(
+        self, domain: QemuDomain, config: DomainConfig, timeout: float, progress: Progress
+    ) -> None:
+        """Start a domain's device model and wait until it serves all that its configuration needs."""
+        agent = self.agents[domain.domid] = Daemon.start(
+            f"device model of {config.name!r}",
+            xenwire_command("dm", "run", str(domain.domid), "--timeout", f"{timeout:.6f}"),
+            domain.fresh_log(),
+        )
+        # The agent's own deadline comes first and says more.
+        await domain.device_model.wait_running(agent, timeout + 5)
+        backends = await domain.device_model.backends()
+        progress(f"device model running, backends {' '.join(backends.types)}")
+        if config.channels and not backends.supports("console"):
+            raise XenwireError(
+                f"cannot create domain {config.name!r}",
+                reason="it has channels, and its device model does not support the backend 'console'",
+                hint="use a QEMU that has the device virtserialport",
+            )
+
     async def _info(self, domid: DomId) -> DomainInfo | None:
         home = domain_path(domid)
         name, vm, target = await asyncio.gather(
-            *(self.store.get_text(home / key) for key in ("name", "vm", "memory/target"))
+            *(self.store.get(home / key) for key in ("name", "vm", "memory/target"))
         )
         if name is None or vm is None or target is None:
             return None
+        domain = QemuDomain(self, domid, os.fsdecode(name))
         try:
             vcpus = len(await self.store.list(home / "cpu"))
-        except NotFound:
+            uuid = uuids.UUID(StorePath(vm.decode()).name)
+            memory = int(target) // 1024
+        except (NotFound, ValueError, UsageError):  # not one of ours, or on its way out
             return None
-        state = await QemuDomain(self, domid, name).state()
-        return DomainInfo(domid, name, uuids.UUID(StorePath(vm).name), state, int(target) // 1024, vcpus)
+        return DomainInfo(domid, domain.name, uuid, await domain.state(), memory, vcpus)
 
 
 class QemuDomain(Domain):
@@ -185,8 +206,11 @@ class QemuDomain(Domain):
     async def info(self) -> DomainInfo:
         info = await self._host._info(self.domid)
         if info is None or info.name != self.name:
-            raise NotFound(f"there is no domain {self.name!r} any more", hint="see: xenwire list")
+            raise self._gone()
         return info
+
+    def _gone(self) -> NotFound:
+        return NotFound(f"there is no domain {self.name!r} any more", hint="see: xenwire list")
 
     async def state(self) -> DomainState:
         """Tell what it is doing, going by its device model."""
@@ -212,7 +236,8 @@ class QemuDomain(Domain):
         await self._device_model.unpause()
 
     async def destroy(self) -> None:
-        await self.info()
+        if await self._store.get(domain_path(self.domid) / "name") != os.fsencode(self.name):
+            raise self._gone()
         await self.remove()
         for log in (agent_log(self.domid), qemu_log(self.domid)):
             log.unlink(missing_ok=True)
@@ -241,15 +266,23 @@ class QemuDomain(Domain):
         return agent_log(self.domid)
 
     async def remove(self) -> None:
-        """End its device model, and take away what is left of it."""
+        """End its device model, and take away what is left of it. Raises Unreachable if the store is gone."""
+        if agent := self._host.agents.pop(self.domid, None):
+            await agent.end()
         await self._device_model.end()
-        for channel in await self.channels():
-            if channel.kind is ChannelKind.SOCKET and channel.path:
-                await _remove_socket(Path(channel.path))
+        try:
+            await self._remove_sockets()
+        except (XenwireError, OSError) as error:
+            _log.warning("domain %s may have left a socket: %s", self.domid, error)
         await self._store.transact(self._remove_nodes)
         with suppress(NotFound):
             await self._store.release(self.domid)
-        (run_dir() / f"dm-{self.domid}.lock").unlink(missing_ok=True)
+
+    async def _remove_sockets(self) -> None:
+        """Remove what a device model that was killed could not."""
+        for channel in await self.channels():
+            if channel.path and channel.listener:
+                SocketFile.parse(Path(channel.path), channel.listener).remove()
 
     async def _remove_nodes(self, t: Transaction) -> None:
         home = domain_path(self.domid)
@@ -269,7 +302,7 @@ async def _register(t: Transaction, config: DomainConfig, uuid: uuids.UUID, argu
     """Take a domid and write the new domain's nodes. Raises Conflict if its name or uuid is in use."""
     message = f"cannot create domain {config.name!r}"
     for other in await _domids(t):
-        if await t.get_text(domain_path(other) / "name") == config.name:
+        if await t.get(domain_path(other) / "name") == os.fsencode(config.name):
             raise Conflict(
                 message,
                 reason=f"domain {other} has this name",
@@ -287,7 +320,7 @@ async def _register(t: Transaction, config: DomainConfig, uuid: uuids.UUID, argu
 
 async def _domids(store: Nodes) -> set[int]:
     try:
-        return {int(name) for name in await store.list("/local/domain")}
+        return {int(name) for name in await store.list("/local/domain") if name.isdecimal()}
     except NotFound:
         return set()
 
@@ -315,16 +348,6 @@ def _requests(t: Transaction, node: Node) -> Iterator[Coroutine[None, None, None
     yield t.write(node.path, os.fsencode(node.value))
     if node.perms is not None:
         yield t.set_perms(node.path, node.perms)
-
-
-async def _remove_socket(path: Path) -> None:
-    """Remove what a device model that was killed could not; where somebody else listens it stays."""
-    for _ in range(_SOCKET_TRIES):
-        try:
-            return remove_stale(path)
-        except Conflict:  # perhaps its QEMU, which the kernel is about to kill
-            await asyncio.sleep(0.02)
-    return None
 
 
 async def _ensure_store() -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from xenwire.errors import UsageError
 from xenwire.qemu.options import check_id, format_option
+from xenwire.runtime.sockets import MAX_SOCKET_PATH
 
 __all__ = [
-    "MAX_SOCKET_PATH",
     "Chardev",
     "FdAddress",
     "File",
@@ -25,9 +25,6 @@ __all__ = [
     "fdset_path",
     "parse_filename",
 ]
-
-MAX_SOCKET_PATH: Final = 107
-"""Bytes that the path of a Unix socket may have (unix(7))."""
 
 
 @dataclass(frozen=True, slots=True)

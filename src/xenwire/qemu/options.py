@@ -1,6 +1,7 @@
 """QEMU's option strings, `IMPLIED,key=value,key=value`. Pure.
 
-A comma inside a value is doubled; nothing else is special (qemu: util/keyval.c, util/qemu-option.c).
+A comma inside a value is doubled; nothing else is special in a value, and an implied first one has no `=`
+(qemu: util/keyval.c, util/qemu-option.c).
 """
 
 from __future__ import annotations

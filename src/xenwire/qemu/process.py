@@ -90,7 +90,7 @@ class Qemu:
                 qmp = await resources.enter_async_context(monitor)
             except (Unreachable, TimedOut) as error:
                 error.hint = f"see its log: {log}"
-                status = await _exit_status(process) if isinstance(error, Unreachable) else None
+                status = await _ended(process) if isinstance(error, Unreachable) else None
                 if status is None:
                     raise
                 words = "\n".join(output.tail(10)) or "it said nothing"
@@ -110,6 +110,10 @@ class Qemu:
     async def wait(self) -> ExitStatus:
         """Wait for its end."""
         return ExitStatus(await self._process.wait())
+
+    async def ended(self) -> ExitStatus | None:
+        """Give how it ended, None if it goes on: what fails because of its end does so a moment earlier."""
+        return await _ended(self._process)
 
     async def stop(self, timeout: float = 5.0) -> ExitStatus:
         """Send SIGTERM, on which QEMU ends in order, after `timeout` seconds SIGKILL. Safe to repeat."""
@@ -158,8 +162,7 @@ class _Log:
         return tail(self.path, lines, self._start)
 
 
-async def _exit_status(process: asyncio.subprocess.Process) -> ExitStatus | None:
-    """Give how a process ended that has just closed its monitor; None if it goes on all the same."""
+async def _ended(process: asyncio.subprocess.Process) -> ExitStatus | None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_EXIT_GRACE):
             return ExitStatus(await process.wait())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from xenwire.errors import NotFound, ProtocolError, UsageError, XenwireError
+from xenwire.errors import NotFound, ProtocolError, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.qemu.process import Qemu
 from xenwire.qemu.qmp.session import Version
 
@@ -73,7 +73,9 @@ async def probe(program: Path, *, user: str | None = None, timeout: float = 10.0
         try:
             qemu = await Qemu.start(program, _PROBE_ARGUMENTS, log=log, user=user, timeout=timeout)
         except XenwireError as error:
-            error.hint = f"try by hand: {program} {' '.join(_PROBE_ARGUMENTS)}"
+            # Its log, which the hint names, goes with this folder.
+            if error.context.get("status") is not None or isinstance(error, (TimedOut, Unreachable)):
+                error.hint = f"try by hand: {program} {' '.join(_PROBE_ARGUMENTS)}"
             raise
         async with qemu:
             ask = qemu.qmp.execute

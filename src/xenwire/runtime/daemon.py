@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -42,6 +43,8 @@ class Daemon:
     ) -> Self:
         """Start a program, its output appended to `log` (0600). `env` adds to this process's environment.
 
+        It inherits no descriptor: what the user's shell has open here must be able to close.
+
         Raises NotFound if there is no such program.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
@@ -54,6 +57,7 @@ class Daemon:
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
+                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable() if fd > 2),
                 ],
                 setsid=True,
             )
@@ -109,3 +113,12 @@ class Daemon:
     async def _ready(self, ear: socket.socket) -> None:
         if not await before(asyncio.get_running_loop().sock_recv(ear, 64), self.wait()):
             raise self.failure(f"{self.name} did not start", await self.wait())
+
+
+def _inheritable() -> list[int]:
+    found = []
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):  # the listing's own descriptor is closed by now
+            if os.get_inheritable(int(entry.name)):
+                found.append(int(entry.name))
+    return found

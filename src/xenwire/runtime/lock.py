@@ -6,8 +6,8 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -31,39 +31,20 @@ class FileLock:
     async def held(self, timeout: float) -> AsyncIterator[None]:
         """Hold the lock. Raises TimedOut if others keep it for `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        fd = self._open()
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             while not _try(fd):
-                self._check(deadline, timeout)
+                if time.monotonic() >= deadline:
+                    raise TimedOut(
+                        f"another process holds the lock {self._path}",
+                        reason=f"waited {timeout:g} s for it",
+                        hint=f"see who does: fuser -v {self._path}",
+                        path=str(self._path),
+                    )
                 await asyncio.sleep(_RETRY)
             yield
         finally:
             os.close(fd)
-
-    @contextmanager
-    def held_blocking(self, timeout: float) -> Iterator[None]:
-        """Hold the lock, outside asyncio. Raises TimedOut if others keep it for `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        fd = self._open()
-        try:
-            while not _try(fd):
-                self._check(deadline, timeout)
-                time.sleep(_RETRY)
-            yield
-        finally:
-            os.close(fd)
-
-    def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-    def _check(self, deadline: float, timeout: float) -> None:
-        if time.monotonic() >= deadline:
-            raise TimedOut(
-                f"another process holds the lock {self._path}",
-                reason=f"waited {timeout:g} s for it",
-                hint=f"see who does: fuser -v {self._path}",
-                path=str(self._path),
-            )
 
 
 def _try(fd: int) -> bool:

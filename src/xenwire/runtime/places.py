@@ -15,7 +15,7 @@ def run_dir() -> Path:
     """Give the folder of sockets, locks and logs, made 0700 where it is missing.
 
     `$XENWIRE_RUN`, else /run/xenwire for root, else `$XDG_RUNTIME_DIR/xenwire`, else a folder of the
-    user's own in /tmp. Raises Denied if somebody else owns it.
+    user's own in /tmp. Raises Denied if others own it or may write in it, or where it cannot be made.
     """
     uid = os.geteuid()
     if explicit := os.environ.get("XENWIRE_RUN"):
@@ -28,10 +28,10 @@ def run_dir() -> Path:
         path = Path(f"/tmp/xenwire-{uid}")  # noqa: S108  owner and mode are checked below
     _make(path, 0o700)
     found = path.lstat()
-    if found.st_uid != uid or not stat.S_ISDIR(found.st_mode):
+    if found.st_uid != uid or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
         raise Denied(
             f"cannot use the run folder {path}",
-            reason="it is not a folder of yours",
+            reason="it is not a folder of yours in which nobody else may write",
             hint="set XENWIRE_RUN to a folder of your own",
             path=str(path),
         )
@@ -58,7 +58,8 @@ def _make(path: Path, mode: int) -> Path:
     try:
         path.mkdir(mode, parents=True, exist_ok=True)
     except OSError as error:
-        raise XenwireError(
+        group = Denied if isinstance(error, PermissionError) else XenwireError
+        raise group(
             f"cannot make the folder {path}",
             reason=error.strerror,
             hint="set XENWIRE_RUN (sockets, logs) or XDG_CACHE_HOME (downloads) to a folder you may write",

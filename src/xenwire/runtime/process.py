@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from xenwire.errors import Denied, NotFound, UsageError, XenwireError
 __all__ = ["ExitStatus", "ProcessRef", "end", "processes_with", "resolve_user", "spawn"]
 
 _KILL_GRACE: Final = 5.0  # seconds
+_NO_ID: Final = 2**32 - 1  # to the kernel it means: leave it as it is
 
 
 class ExitStatus(int):
@@ -137,9 +139,11 @@ def resolve_user(user: str) -> tuple[int, int, list[int]]:
 
     Raises NotFound for a name that does not exist.
     """
-    uid, colon, gid = user.partition(":")
-    if colon and uid.isdecimal() and gid.isdecimal():
-        return int(uid), int(gid), []
+    if numbers := re.fullmatch(r"([0-9]{1,10}):([0-9]{1,10})", user):
+        uid, gid = int(numbers[1]), int(numbers[2])
+        if max(uid, gid) >= _NO_ID:
+            raise UsageError(f"not a user: {user}", reason=f"ids are below {_NO_ID}")
+        return uid, gid, []
     try:
         entry = pwd.getpwnam(user)
     except KeyError:

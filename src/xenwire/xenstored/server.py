@@ -14,7 +14,7 @@ from typing import Final
 
 from xenwire.errors import ProtocolError
 from xenwire.runtime import notify
-from xenwire.runtime.sockets import listen_unix, remove_socket
+from xenwire.runtime.sockets import SocketFile, listen_unix
 from xenwire.xenstore.wire import Decoder, Frame
 from xenwire.xenstored.connection import Connection
 from xenwire.xenstored.effects import Log, error_reply
@@ -39,8 +39,8 @@ async def serve(socket_path: Path, *, ready: Callable[[], None] = notify.ready) 
 
     `ready` is called once clients can connect. Raises what `runtime.sockets.listen_unix` raises.
     """
-    listener = listen_unix(socket_path)
-    inode = socket_path.stat().st_ino
+    listener = await listen_unix(socket_path)
+    ours = SocketFile.of(socket_path)
     daemon = Daemon()
     try:
         server = await asyncio.get_running_loop().create_unix_server(daemon.client, sock=listener)
@@ -53,7 +53,7 @@ async def serve(socket_path: Path, *, ready: Callable[[], None] = notify.ready) 
             daemon.close()
     finally:
         listener.close()
-        remove_socket(socket_path, inode)
+        ours.remove()
 
 
 class Daemon:
