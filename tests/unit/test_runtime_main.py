@@ -1,9 +1,14 @@
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from xenwire.runtime.main import commit, run
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SCRIPT = """
 import asyncio
@@ -40,13 +45,53 @@ def test_the_result_is_given():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == b"3\n"
 
 
-def test_a_signal_after_the_end_is_too_late():
+def test_what_follows_can_be_interrupted():
     script = (
-        "import os, signal\n"
+        "import os\n"
+        "from xenwire.cli._output import write_all\n"
         "from xenwire.runtime.main import run\n"
-        "async def main(): return 3\n"
-        "result = run(main())\n"
-        "os.kill(os.getpid(), signal.SIGINT)\n"
-        "print(result)"
+        "async def main(): return bytes(1 << 20)\n"
+        "write_all(1, run(main()))"
     )
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == b"3\n"
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.read(1) == b"\0"
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(timeout=20) == -signal.SIGINT
+    process.communicate()
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL, signal.default_int_handler])
+def test_the_handlers_are_what_they_were(handler):
+    async def main():
+        return [signal.getsignal(number) is signal.SIG_IGN for number in ENDING]
+
+    for number in ENDING:
+        signal.signal(number, handler)
+    assert run(main()) == [handler is signal.SIG_IGN] * 3
+    assert [signal.getsignal(number) for number in ENDING] == [handler] * 3
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_after_commit_is_too_late(number):
+    async def main():
+        await commit()
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(0)
+        return 3
+
+    assert run(main()) == 3
+    os.kill(os.getpid(), number)
+
+
+def test_a_signal_before_commit_is_not():
+    reached = []
+
+    async def main():
+        os.kill(os.getpid(), signal.SIGINT)
+        reached.append("before")
+        await commit()
+        reached.append("after")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(main())
+    assert reached == ["before"]

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from xenwire import __version__
+from xenwire.cli._output import Manner
 
 __all__ = ["main"]
 
@@ -51,10 +52,10 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no hints.")
 @click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
-@click.pass_context
-def main(context: click.Context, quiet: bool, verbose: int) -> None:
+@click.pass_obj
+def main(manner: Manner, quiet: bool, verbose: int) -> None:
     """Give virtual machines their device model and their private wires to the host."""
-    context.meta["xenwire.quiet"] = quiet
+    manner.quiet = quiet
     logging.basicConfig(
         level=[logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)],
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -3,20 +3,54 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
 from xenwire.errors import XenwireError
 
-__all__ = ["Phases", "emit", "output_option", "report"]
+__all__ = [
+    "Manner",
+    "Phases",
+    "emit",
+    "note",
+    "output_option",
+    "printable",
+    "report",
+    "silence",
+    "unwritable",
+    "write_all",
+]
 
 FORMATS: Final = ("table", "wide", "json", "jsonl", "yaml", "name")
-_KEY: Final = "xenwire.output"
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Manner:
+    """How a command is to speak. It is the object of click's contexts."""
+
+    format: str = "table"
+    quiet: bool = False
+
+    @property
+    def json(self) -> bool:
+        """Whether errors are JSON; then stderr has nothing else."""
+        return self.format in ("json", "jsonl")
+
+
+def _manner() -> Manner:
+    context = click.get_current_context(silent=True)
+    found = context.find_object(Manner) if context else None
+    return found or Manner()
 
 
 def output_option(function: F) -> F:
@@ -24,7 +58,7 @@ def output_option(function: F) -> F:
 
     def remember(context: click.Context, _parameter: click.Parameter, value: str | bool) -> None:
         if value:
-            context.find_root().meta[_KEY] = value if isinstance(value, str) else "json"
+            context.ensure_object(Manner).format = value if isinstance(value, str) else "json"
 
     function = click.option(
         "--json",
@@ -52,15 +86,16 @@ def emit(
     wide: Sequence[str] = (),
     one: bool = False,
     mib: Sequence[str] = (),
+    text: Sequence[str] | None = None,
 ) -> None:
     """Print records in the format asked for.
 
     A table shows `columns`, -o wide `wide` as well, -o name the first column only; the other formats show
     every field. `one`: the result is a single record, and JSON shows it without a list around it. `mib`:
-    fields in bytes that a table shows in MiB.
+    fields in bytes that a table shows in MiB. `text`: what to print in a table's place.
     """
     rows = list(records)
-    match _format():
+    match _manner().format:
         case "json":
             click.echo(json.dumps(rows[0] if one else rows, indent=2))
         case "jsonl":
@@ -76,26 +111,27 @@ def emit(
         case "name":
             for row in rows:
                 click.echo(_text(row[columns[0]]))
+        case _ if text is not None:
+            for paragraph in text:
+                click.echo(_paragraph(paragraph))
         case format_:
             shown = [{**row, **{key: f"{row[key] >> 20} MiB" for key in mib}} for row in rows]
             _table(shown, [*columns, *wide] if format_ == "wide" else list(columns), one)
 
 
-def _format() -> str:
-    context = click.get_current_context(silent=True)
-    found = context.find_root().meta.get(_KEY) if context else None
-    return str(found or "table")
-
-
 def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value)) or "-"
-    return "-" if value is None else _printable(str(value))
+        return printable(",".join(map(str, value))) or "-"
+    return "-" if value is None else printable(str(value))
 
 
-def _printable(text: str) -> str:
-    """Keep what others wrote, a guest perhaps, from steering the user's terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+def printable(text: str) -> str:
+    """Keep what others wrote, a guest perhaps, from steering the user's terminal or leaving its line."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _paragraph(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: list[str], one: bool) -> None:
@@ -110,30 +146,71 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: list[str], one: bool) -> 
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def report(error: XenwireError) -> None:
+def note(text: str) -> None:
+    """Say something on stderr that is neither result nor error; not where errors are JSON."""
+    if not _manner().json:
+        _say(_paragraph(text))
+
+
+def report(error: XenwireError, manner: Manner) -> None:
     """Print an error on stderr: three lines, or JSON where JSON was asked for."""
-    if _format() in ("json", "jsonl"):
-        click.echo(json.dumps({"error": error.as_dict()}, default=str), err=True)
+    if manner.json:
+        _say(json.dumps({"error": error.as_dict()}, default=str))
         return
-    click.echo(f"xenwire: {_printable(error.message)}", err=True)
-    for label, text in (("why", error.reason), ("try", error.hint)):
-        if text:
-            lines = _printable(text).replace("\n", "\n       ")
-            click.echo(f"  {label}: {lines}", err=True)
+    _say(f"xenwire: {printable(error.message)}")
+    if error.reason:
+        _say("  why: " + _paragraph(error.reason).replace("\n", "\n       "))
+    if error.hint and not manner.quiet:
+        _say(f"  try: {printable(error.hint)}")
+
+
+def _say(text: str) -> None:
+    """Print on stderr; where that cannot be, the exit status alone has to tell."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Have what a stream still holds, and all that follows, go nowhere."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte of an output, also to a descriptor that another process has set non-blocking.
+
+    Raises BrokenPipeError if the reader has gone, XenwireError if it cannot be written otherwise.
+    """
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(fd, left) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise unwritable(error) from error
+
+
+def unwritable(error: OSError) -> XenwireError:
+    """Give the error to report where output cannot be written."""
+    return XenwireError(
+        "cannot write the output",
+        reason=f"stdout: {error.strerror}",
+        hint="see that stdout is open and its disk has room",
+    )
 
 
 class Phases:
-    """Progress in phases with the time since the start, on stderr, silenced by -q."""
+    """Progress in phases with the time since the start, on stderr, silenced by -q and with JSON."""
 
-    def __init__(self, total: int | None = None) -> None:
+    def __init__(self) -> None:
         self._start = time.monotonic()
-        self._total = total
-        self._count = 0
-        context = click.get_current_context(silent=True)
-        self._quiet = bool(context and context.find_root().meta.get("xenwire.quiet"))
+        self._quiet = _manner().quiet
 
     def __call__(self, text: str) -> None:
-        self._count += 1
-        count = f"{self._count}/{self._total} " if self._total else ""
         if not self._quiet:
-            click.echo(f"{count}{text}, {time.monotonic() - self._start:.1f} s", err=True)
+            note(f"{text}, {time.monotonic() - self._start:.1f} s")

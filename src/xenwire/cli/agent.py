@@ -13,8 +13,8 @@ from typing import Any, Final, TextIO
 import click
 
 from xenwire.agent import ExecResult, GuestAgent, GuestInfo
-from xenwire.cli._output import emit, output_option
-from xenwire.cli._params import DURATION, domain_argument, host_option
+from xenwire.cli._output import emit, note, output_option, write_all
+from xenwire.cli._params import domain_argument, duration, host_option
 from xenwire.cli._terminal import EscapeFilter
 from xenwire.hosts import connect
 from xenwire.runtime.main import run
@@ -34,7 +34,7 @@ channel_option = click.option(
 )
 timeout_option = click.option(
     "--timeout",
-    type=DURATION,
+    type=duration,
     default="30s",
     show_default=True,
     help="How long the agent may take to answer, and then a command to end.",
@@ -140,14 +140,12 @@ def execute(
     _pass_on(result.stdout, sys.stdout, raw)
     _pass_on(result.stderr, sys.stderr, raw)
     if result.stdout_truncated or result.stderr_truncated:
-        click.echo("xenwire: the agent kept 16 MiB only; the rest is lost", err=True)
+        note("xenwire: the agent kept 16 MiB only; the rest is lost")
     return exit_status(result)
 
 
 def _pass_on(data: bytes, stream: TextIO, raw: bool) -> None:
-    stream.flush()
-    stream.buffer.write(data if raw or not stream.isatty() else EscapeFilter().feed(data))
-    stream.buffer.flush()
+    write_all(stream.fileno(), data if raw or not stream.isatty() else EscapeFilter().feed(data))
 
 
 def exit_status(result: ExecResult) -> int:

@@ -15,6 +15,7 @@ from typing import Final
 import click
 
 from xenwire.agent import GuestAgent
+from xenwire.cli._output import Phases
 from xenwire.config import parse_config
 from xenwire.errors import TimedOut, XenwireError
 from xenwire.hosts import Domain
@@ -75,9 +76,11 @@ class _Steps:
 async def _demo() -> None:
     if shutil.which("xenstore-ls") is None:
         raise XenwireError(
-            "the demo needs Debian's xenstore-ls", hint="apt-get install xenstore-utils, or: make demo"
+            "the demo cannot look at its store",
+            reason="Debian's xenstore-ls is not installed",
+            hint="apt-get install xenstore-utils, or: make demo",
         )
-    image = await build_tiny_guest(lambda phase: click.echo(phase, err=True))
+    image = await build_tiny_guest(Phases())
     step = _Steps()
     async with _folder() as folder:
         step(f"host found: {find_qemu()}, {accelerator()}, folder {folder}")

@@ -7,7 +7,8 @@ import logging
 import click
 
 from xenwire.cli._output import emit, output_option
-from xenwire.cli._params import DURATION, domain_argument, host_option
+from xenwire.cli._params import domain_argument, duration, host_option
+from xenwire.cli.domain import act
 from xenwire.devicemodel.backends import Backends
 from xenwire.devicemodel.nodes import Command
 from xenwire.hosts import connect
@@ -31,7 +32,7 @@ def dm() -> None:
     "--user", metavar="USER|UID:GID", envvar="XENWIRE_DM_USER", show_envvar=True, help="Who QEMU runs as."
 )
 @click.option(
-    "--timeout", type=DURATION, default="60s", show_default=True, help="How long QEMU may take to answer."
+    "--timeout", type=duration, default="60s", show_default=True, help="How long QEMU may take to answer."
 )
 def run_(domid: DomId, program: str | None, user: str | None, timeout: float) -> None:
     """Be the device model of domain DOMID until its QEMU ends. `xenwire create` starts this by itself."""
@@ -86,9 +87,4 @@ def backends(domain: str, host: str | None) -> None:
 def command(domain: str, word: str, host: str | None) -> None:
     """Give the device model of DOMAIN a command through the store, and wait until it is done."""
 
-    async def main() -> None:
-        async with connect(host) as where:
-            found = await where.find(domain)
-            await (found.unpause() if word == Command.CONTINUE else found.pause())
-
-    run(main())
+    act(host, domain, lambda found: found.unpause() if word == Command.CONTINUE else found.pause())

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from xenwire.cli._output import Phases, emit, output_option
-from xenwire.cli._params import DURATION, domain_argument, host_option, read_file
-from xenwire.errors import UsageError
-from xenwire.hosts import DomainInfo, DomainState, connect
-from xenwire.runtime.main import run
+from xenwire.cli._output import Phases, emit, note, output_option, printable
+from xenwire.cli._params import domain_argument, duration, host_option, read_file
+from xenwire.errors import Conflict, UsageError
+from xenwire.hosts import Domain, DomainInfo, DomainState, connect
+from xenwire.runtime.main import commit, run
 
 if TYPE_CHECKING:
     from xenwire.config import DomainConfig
 
-__all__ = ["create", "destroy", "list_domains", "pause", "unpause", "wait"]
+__all__ = ["act", "create", "destroy", "list_domains", "pause", "unpause", "wait"]
 
 _COLUMNS = ("name", "domid", "state", "memory", "vcpus")
 
@@ -41,11 +43,23 @@ def emit_domains(infos: list[DomainInfo], *, one: bool = False) -> None:
 def load_config(path: Path) -> DomainConfig:
     """Read a configuration; its warnings go to stderr. Raises NotFound, XenwireError, ConfigError."""
     from xenwire.config import parse_config
+    from xenwire.config.xlcfg import MAX_SIZE
 
-    parsed = parse_config(read_file(path), str(path))
+    parsed = parse_config(read_file(path, MAX_SIZE), str(path))
     for warning in parsed.warnings:
-        click.echo(str(warning), err=True)
+        note(str(warning))
     return parsed.config
+
+
+def act(host: str | None, domain: str, action: Callable[[Domain], Awaitable[None]]) -> None:
+    """Find a domain and do something with it."""
+
+    async def main() -> None:
+        async with connect(host) as where:
+            await action(await where.find(domain))
+            await commit()
+
+    run(main())
 
 
 @click.command(epilog="\b\nExamples:\n  xenwire create guest.cfg\n  xenwire create guest.cfg --paused")
@@ -56,7 +70,7 @@ def load_config(path: Path) -> DomainConfig:
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 @click.option(
     "--timeout",
-    type=DURATION,
+    type=duration,
     default="60s",
     show_default=True,
     help="How long its device model may take to be ready.",
@@ -65,7 +79,8 @@ def load_config(path: Path) -> DomainConfig:
 def create(config: Path, host: str | None, paused: bool, attach: bool, dry_run: bool, timeout: float) -> None:
     """Create a domain from the xl.cfg file CONFIG.
 
-    It outlives this command. If anything fails, or you press Ctrl-C, nothing of it is left.
+    It outlives this command. If anything fails, or you press Ctrl-C, nothing of it is left; with --console
+    that holds until its console has been joined.
     """
     domain_config = load_config(config)
     phases = Phases()
@@ -73,23 +88,29 @@ def create(config: Path, host: str | None, paused: bool, attach: bool, dry_run: 
     async def main() -> None:
         async with connect(host) as where:
             if dry_run:
-                for line in await where.plan(domain_config):
-                    click.echo(line)
+                plan = await where.plan(domain_config)
+                emit(({"step": step} for step in plan), ("step",), text=plan)
                 return
             domain = await where.create(
                 domain_config, paused=paused or attach, timeout=timeout, progress=phases
             )
-            if attach:
+            async with AsyncExitStack() as undo:
+                undo.push_async_callback(domain.destroy)
+                if not attach:
+                    info = await domain.info()
+                    await commit()
+                    emit_domains([info], one=True)
+                    undo.pop_all()
+                    return
+
                 from xenwire.cli._terminal import join_terminal
 
-                await join_terminal(await domain.console(), start=None if paused else domain.unpause)
-                return
-            try:
-                info = await domain.info()
-            except BaseException:  # interrupted: the user counts on nothing being left
-                await domain.destroy()
-                raise
-            emit_domains([info], one=True)
+                async def start() -> None:
+                    if not paused:
+                        await domain.unpause()
+                    undo.pop_all()
+
+                await join_terminal(await domain.console(), start=start)
 
     run(main())
 
@@ -117,14 +138,26 @@ def list_domains(domains: tuple[str, ...], host: str | None) -> None:
 def destroy(domain: str, host: str | None, yes: bool) -> None:
     """End DOMAIN at once, as if its power were cut, and remove all that it left."""
 
-    async def main() -> None:
+    confirmed: tuple[int, str] | None = None
+
+    async def look() -> tuple[int, str]:
         async with connect(host) as where:
             found = await where.find(domain)
-            if not yes and sys.stdin.isatty():
-                click.confirm(f"Destroy domain {found.name} (domid {found.domid})?", abort=True, err=True)
-            await found.destroy()
+            return found.domid, found.name
 
-    run(main())
+    async def end(found: Domain) -> None:
+        if confirmed not in (None, (found.domid, found.name)):
+            raise Conflict(
+                f"cannot destroy {domain}",
+                reason=f"meanwhile it means domain {found.name} (domid {found.domid})",
+                hint="see: xenwire list",
+            )
+        await found.destroy()
+
+    if not yes and sys.stdin.isatty():
+        domid, name = confirmed = run(look())
+        click.confirm(f"Destroy domain {printable(name)} (domid {domid})?", abort=True, err=True)
+    act(host, domain, end)
 
 
 @click.command(epilog="\b\nExamples:\n  xenwire pause web\n  xenwire pause 3")
@@ -132,12 +165,7 @@ def destroy(domain: str, host: str | None, yes: bool) -> None:
 @host_option
 def pause(domain: str, host: str | None) -> None:
     """Stop the processors of DOMAIN."""
-
-    async def main() -> None:
-        async with connect(host) as where:
-            await (await where.find(domain)).pause()
-
-    run(main())
+    act(host, domain, lambda found: found.pause())
 
 
 @click.command(epilog="\b\nExamples:\n  xenwire unpause web\n  xenwire unpause 3")
@@ -145,12 +173,7 @@ def pause(domain: str, host: str | None) -> None:
 @host_option
 def unpause(domain: str, host: str | None) -> None:
     """Let the processors of DOMAIN run."""
-
-    async def main() -> None:
-        async with connect(host) as where:
-            await (await where.find(domain)).unpause()
-
-    run(main())
+    act(host, domain, lambda found: found.unpause())
 
 
 @click.command(
@@ -162,7 +185,7 @@ def unpause(domain: str, host: str | None) -> None:
 @click.option(
     "--for", "condition", required=True, metavar="KEY=VALUE", help="state=STATE, e.g. state=running."
 )
-@click.option("--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait.")
+@click.option("--timeout", type=duration, default="30s", show_default=True, help="How long to wait.")
 @output_option
 def wait(domain: str, host: str | None, condition: str, timeout: float) -> None:
     """Wait until DOMAIN is in a state: running, paused, shutdown or crashed."""
@@ -170,6 +193,7 @@ def wait(domain: str, host: str | None, condition: str, timeout: float) -> None:
     if key != "state" or value not in list(DomainState):
         raise UsageError(
             f"cannot wait for {condition!r}",
+            reason="it is no state of a domain",
             hint="--for takes state= and one of " + ", ".join(DomainState),
         )
 

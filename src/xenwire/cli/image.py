@@ -33,7 +33,11 @@ def path() -> None:
     """Show where the tiny guest is, and the command line that its kernel wants."""
     found = tiny_guest()
     if found is None:
-        raise NotFound("the tiny guest has not been built yet", hint="build it: xenwire image build")
+        raise NotFound(
+            "cannot show the tiny guest",
+            reason="it has not been built yet",
+            hint="build it: xenwire image build",
+        )
     _show(found)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from xenwire.cli._output import emit, output_option
-from xenwire.cli._params import DURATION
+from xenwire.cli._params import duration
 from xenwire.errors import Conflict, NotFound, UsageError
 from xenwire.runtime.places import store_socket
 from xenwire.xenstore import BlockingStore, BlockingTransaction, Permissions
@@ -96,7 +96,11 @@ def write(pairs: tuple[str, ...], raw: bool, socket: Path | None) -> None:
     Nodes that are missing are made, and their ancestors.
     """
     if len(pairs) % 2:
-        raise UsageError(f"no value for {pairs[-1]}", hint="give pairs of a path and a value")
+        raise UsageError(
+            f"no value for {pairs[-1]}",
+            reason=f"{len(pairs)} words make no pairs",
+            hint="give pairs of a path and a value",
+        )
 
     def write_all(transaction: BlockingTransaction) -> None:
         for path, value in zip(pairs[::2], pairs[1::2], strict=True):
@@ -180,7 +184,7 @@ def chmod(path: str, perms: tuple[str, ...], recursive: bool, socket: Path | Non
 @click.argument("path")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="Stop after so many.  [default: never]")
 @click.option(
-    "--timeout", type=DURATION, help="Give up when nothing has happened for so long.  [default: never]"
+    "--timeout", type=duration, help="Give up when nothing has happened for so long.  [default: never]"
 )
 @socket_option
 def watch(path: str, count: int | None, timeout: float | None, socket: Path | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from types import FrameType
 from typing import Any, Final, TypeVar
 
-__all__ = ["run"]
+__all__ = ["commit", "run"]
 
 T = TypeVar("T")
 
@@ -18,7 +18,10 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` to its end; SIGINT, SIGTERM and SIGHUP cancel it once, so that it can clean up undisturbed.
 
-    A signal that comes after its end is ignored: the program is about to end, and what `main` did stands.
+    A signal that was ignored before (nohup) stays ignored. At the end the handlers are what they were: what
+    the caller does with the result, such as printing it, can be interrupted as ever. A `main` whose work has
+    to stand prints the result itself, after `commit`.
+
     Raises KeyboardInterrupt if it was cancelled by SIGINT, SystemExit (128 and the signal) by another.
     """
     received: list[int] = []
@@ -41,9 +44,12 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         finally:
             running.clear()
 
-    # Not the loop's own handlers: those go with the loop, and a late signal would undo nothing, but show.
-    for number in _ENDING:
-        signal.signal(number, interrupt)
+    # Not the loop's own handlers: those go before the loop has been closed.
+    before = {
+        number: signal.signal(number, interrupt)
+        for number in _ENDING
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         return asyncio.run(guard())
     except asyncio.CancelledError:
@@ -52,3 +58,17 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         if received[0] == signal.SIGINT:
             raise KeyboardInterrupt from None
         raise SystemExit(128 + received[0]) from None
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is interrupt:  # `commit` may have changed it
+                signal.signal(number, handler)
+
+
+async def commit() -> None:
+    """Have what was done stand: from here to the end of the process SIGINT, SIGTERM and SIGHUP are ignored.
+
+    Raises CancelledError if one of them came before.
+    """
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    await asyncio.sleep(0)  # a cancellation that is under way arrives here, not later
