@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from xenwire.errors import XenwireError
+from xenwire.qemu.capabilities import capabilities, probe
 from xenwire.qemu.process import Qemu
-from xenwire.qemu.program import find_qemu, probe
+from xenwire.qemu.program import find_qemu
+from xenwire.runtime import places
 from xenwire.runtime.process import ProcessRef
 
 pytestmark = pytest.mark.qemu
@@ -37,6 +40,38 @@ async def test_a_probe_lists_devices_and_commands():
     } <= found.devices
     assert {"query-status", "chardev-add", "getfd"} <= found.commands
     assert asyncio.all_tasks() == before
+
+
+async def test_a_program_is_asked_once(tmp_path, monkeypatch):
+    """Until it is another, though its name is the same."""
+    program = tmp_path / "qemu"
+    shutil.copy2(find_qemu(), program)
+    (modules,) = Path("/usr/lib").glob("*-linux-gnu/qemu")
+    monkeypatch.setenv("QEMU_MODULE_DIR", str(modules))  # it would look beside itself
+    first = await capabilities(program)
+    assert first == await probe(program)
+    program.unlink()
+    program.write_bytes(b"no program at all")
+    program.chmod(0o755)
+    with pytest.raises(XenwireError):
+        await capabilities(program)
+
+
+async def test_what_is_remembered_is_used_and_what_is_spoilt_is_not():
+    first = await capabilities(find_qemu())
+    (known,) = places.run_dir().glob("qemu-*.json")
+    known.write_text(known.read_text().replace("virtserialport", "remembered"))
+    assert "remembered" in (await capabilities(find_qemu())).devices
+    known.write_text("{")
+    assert await capabilities(find_qemu()) == first
+
+
+async def test_a_script_is_asked_each_time(tmp_path):
+    script = tmp_path / "qemu"
+    script.write_text(f'#!/bin/sh\nexec {find_qemu()} "$@"\n')
+    script.chmod(0o755)
+    assert "virtserialport" in (await capabilities(script)).devices
+    assert list(places.run_dir().glob("qemu-*.json")) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts programs as somebody else")

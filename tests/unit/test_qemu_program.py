@@ -1,7 +1,8 @@
 import pytest
 
 from xenwire.errors import NotFound, UsageError, XenwireError
-from xenwire.qemu.program import accelerator, find_qemu, probe
+from xenwire.qemu.capabilities import probe
+from xenwire.qemu.program import accelerator, find_qemu
 
 
 @pytest.fixture

@@ -20,10 +20,11 @@ from xenwire.devicemodel.arguments import read_arguments
 from xenwire.devicemodel.backends import served_types
 from xenwire.devicemodel.nodes import PAUSED, RUNNING, Command, DeviceModelNodes, RunState, pid_path
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
+from xenwire.qemu.capabilities import capabilities
 from xenwire.qemu.chardev import parse_filename
 from xenwire.qemu.launch import Launch
 from xenwire.qemu.process import Qemu
-from xenwire.qemu.program import find_qemu, probe
+from xenwire.qemu.program import find_qemu
 from xenwire.qemu.qmp.client import EventStream, QmpClient, QmpError
 from xenwire.qemu.qmp.session import Event
 from xenwire.runtime.process import ExitStatus, ProcessRef
@@ -100,8 +101,8 @@ class Agent:
             program = find_qemu(self._program)
             # QEMU may run as another user from its first instruction on, so what it supports is asked of
             # another run, and written before this one's privileges are dropped (seed 000).
-            capabilities = await probe(program, user=self._user, timeout=self._timeout)
-            await self._advertise(served_types(capabilities.devices))
+            able = await capabilities(program, user=self._user, timeout=self._timeout)
+            await self._advertise(served_types(able.devices))
             async with self._opened() as launch:
                 qemu = await Qemu.start(
                     program,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import socket
 import stat
 from contextlib import suppress
@@ -87,7 +86,7 @@ def _listen(path: Path, mode: int, backlog: int) -> socket.socket:
     """Listen under a name of our own, then link it into place, which never replaces anything."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    own = f".{secrets.token_hex(8)}"
+    own = f".{os.urandom(8).hex()}"
     try:
         listener.bind(f"/proc/self/fd/{folder}/{own}")
         try:
