@@ -56,4 +56,4 @@ def test_another_accelerator_is_refused(monkeypatch):
 async def test_a_probe_that_fails_tells_how_to_try_by_hand(folder):
     with pytest.raises(XenwireError, match="exited with status 7") as caught:
         await probe(find_qemu())
-    assert caught.value.hint.startswith(f"try by hand: {folder}/qemu-system-x86_64 -machine none")
+    assert caught.value.hint.startswith(f"see what it says: {folder}/qemu-system-x86_64 -machine none")

@@ -17,7 +17,7 @@ def open_log(path: Path) -> int:
     What is in it stays. Gives a descriptor. Raises NotFound (no such folder), Denied (not writable),
     XenwireError (a link, or not a regular file).
     """
-    message = f"cannot write the log {path}"
+    message, hint = f"cannot write the log {path}", "choose a file that you may write"
     # O_NONBLOCK keeps a fifo without a reader from hanging us; for a regular file it means nothing.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -30,12 +30,10 @@ def open_log(path: Path) -> int:
             path=str(path),
         ) from error
     except PermissionError as error:
-        raise Denied(
-            message, reason=error.strerror, hint="choose a file that you may write", path=str(path)
-        ) from error
+        raise Denied(message, reason=error.strerror, hint=hint, path=str(path)) from error
     except OSError as error:
-        raise XenwireError(message, reason=error.strerror, path=str(path)) from error
+        raise XenwireError(message, reason=error.strerror, hint=hint, path=str(path)) from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise XenwireError(message, reason="it is not a regular file", path=str(path))
+        raise XenwireError(message, reason="it is not a regular file", hint=hint, path=str(path))
     return fd

@@ -59,7 +59,7 @@ def status(domain: str, host: str | None) -> None:
                 "domid": found.domid,
                 "pid": process.pid if process and process.alive else None,
                 "runstate": await model.runstate(),
-                "failure": str(failure) if failure else None,
+                "failure": " / ".join(str(failure).splitlines()) if failure else None,
             }
 
     emit([run(main())], ("domain", "domid", "pid", "runstate", "failure"), one=True)

@@ -167,4 +167,9 @@ def resolve(reference: str, domains: Sequence[DomainInfo]) -> DomainInfo:
             reason=", ".join(f"{d.name} (domid {d.domid})" for d in found),
             hint="give the whole name, or the domid",
         )
-    raise NotFound(f"there is no domain {reference!r}", hint="see: xenwire list", domain=reference)
+    raise NotFound(
+        f"there is no domain {reference!r}",
+        reason=f"of {len(domains)} domains none has a name, domid or uuid that begins so",
+        hint="see: xenwire list",
+        domain=reference,
+    )

@@ -85,7 +85,7 @@ async def probe(program: Path, *, user: str | None = None, timeout: float = 10.0
         except XenwireError as error:
             # Its log, which the hint names, goes with this folder.
             if error.context.get("status") is not None or isinstance(error, (TimedOut, Unreachable)):
-                error.hint = f"try by hand: {program} {' '.join(_PROBE_ARGUMENTS)}"
+                error.hint = f"see what it says: {program} {' '.join(_PROBE_ARGUMENTS)}"
             raise
         async with qemu:
             ask = qemu.qmp.execute
