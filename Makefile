@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak clean
+.PHONY: help setup demo test test-xen check bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -24,8 +24,11 @@ $(STAMP): pyproject.toml scripts/venv
 demo: setup ## boot a guest with its device model and channels, and show each step
 	@$(RUN)/xenwire demo
 
-test: setup image ## unit tests and tests with a real QEMU
-	$(RUN)/pytest -m "not soak"
+test: setup image ## unit tests, tests with a real QEMU, one of the lab for each subsystem
+	$(RUN)/pytest -m "not soak and (not xen or smoke)"
+
+test-xen: setup image ## the rest of the tests on a real Xen host inside QEMU
+	$(RUN)/pytest -m "xen and not smoke and not soak"
 
 check: setup ## style, types, floors
 	$(RUN)/ruff check .

@@ -71,7 +71,7 @@ def images(tmp_path, monkeypatch):
 @pytest.fixture
 async def build(images, tmp_path, monkeypatch):
     build = Build(tmp_path / "build")
-    monkeypatch.setattr(cache.debian, "fetch", build.fetch)
+    monkeypatch.setattr(guest.debian, "fetch", build.fetch)
     monkeypatch.setattr(guest, "kernel", build.kernel)
     monkeypatch.setattr(guest, "ramdisk", build.ramdisk)
     return build
@@ -87,7 +87,7 @@ async def test_built_once(build, images):
     assert image.kernel.read_bytes() == b"kernel"
     assert image.ramdisk.read_bytes() == b"ramdisk"
     assert image.packages == tuple(sorted(f"{name}_1_all.deb" for name in (*guest.PACKAGES, guest.KERNEL)))
-    assert contents(images) == ["lock", "packages", "packages.list", f"tiny-guest-{image.key}"]
+    assert contents(images) == ["lock", "packages", f"tiny-guest-{image.key}"]
     assert build.told == ["fetching", "unpacking packages", "making kernel and ramdisk"]
     assert await build() == tiny_guest() == image
     assert build.fetches == 1
@@ -100,7 +100,7 @@ async def test_the_key_tells_what_went_in(build, images, monkeypatch):
     second = await build(force=True)
     assert second.key != first.key
     assert first.kernel.exists()  # somebody may have it in a configuration
-    assert len(contents(images / "packages")) == len(second.packages)
+    assert contents(images / "packages") == sorted([*second.packages, "tiny-guest.list"])
     assert await build(force=True) == second
     assert build.fetches == 3
 
@@ -124,6 +124,22 @@ async def test_packages_that_are_gone_are_fetched_again(build, images):
     image.kernel.unlink()
     assert await build() == image
     assert build.fetches == 2
+
+
+async def test_images_share_packages(build, images, tmp_path):
+    """What another image's list names stays, whoever fetched it."""
+    first = await build()
+    fetched = tmp_path / "fetched"
+    fetched.mkdir()
+    build.make("other", fetched)
+    build.make(guest.PACKAGES[0], fetched)
+    shared, other = sorted(cache.Cache().keep("another", fetched), key=lambda name: name.startswith("other"))
+    assert shared in first.packages
+    build.version = 2
+    second = await build(force=True)
+    assert contents(images / "packages") == sorted(
+        [shared, other, *second.packages, "another.list", "tiny-guest.list"]
+    )
 
 
 async def test_a_newer_xenwire_needs_another_package(build, images, monkeypatch):
@@ -153,7 +169,7 @@ async def test_interrupted(build, images):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert tiny_guest() is None
-    assert contents(images) == ["lock", "packages", "packages.list"]
+    assert contents(images) == ["lock", "packages"]
     build.go_on.set()
     assert (await build()).kernel.exists()
     assert build.fetches == 1
@@ -177,7 +193,7 @@ async def test_old_images_go(build, images):
 
 
 async def test_no_room(build, images, monkeypatch):
-    monkeypatch.setattr(cache, "_ROOM", 1 << 60)
+    monkeypatch.setattr(guest, "_ROOM", 1 << 60)
     with pytest.raises(XenwireError) as caught:
         await build()
     assert "MiB free" in caught.value.reason
@@ -192,7 +208,7 @@ async def test_disk_full_halfway(build, images, monkeypatch):
     with pytest.raises(XenwireError) as caught:
         await build()
     assert caught.value.reason == "ramdisk: No space left on device"
-    assert contents(images) == ["lock", "packages", "packages.list"]
+    assert contents(images) == ["lock", "packages"]
 
 
 async def test_another_architecture(build, monkeypatch):

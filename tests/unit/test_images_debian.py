@@ -5,7 +5,7 @@ import os
 import pytest
 
 from xenwire.errors import NotFound, XenwireError
-from xenwire.images import debian
+from xenwire.images import debian, mirrors
 
 DEPENDS = """\
 qemu-guest-agent
@@ -25,6 +25,7 @@ case $* in
     *) [ -e lists ] || { echo "E: No packages found" >&2; exit 100; } ;;
 esac
 case $* in
+    *linux-image-amd64) printf 'linux-image-amd64\\n  Depends: linux-image-6.12.1+deb13-amd64\\n' ;;
     *cloud*) printf 'linux-image-cloud-amd64\\n  Depends: linux-image-6.1.0-56-cloud-amd64\\n' ;;
     *) cat depends ;;
 esac
@@ -35,6 +36,9 @@ echo "apt-get $*" >> log
 [ ! -e offline ] || { echo "W: a warning" >&2; echo "E: Failed to fetch http://deb: no route" >&2; exit 100; }
 case $* in
     *update) touch updated ;;
+    *indextargets*) echo "Debian main bookworm http://mirror/debian/" ;;
+    *--simulate*) printf 'Inst libc6 (2.41-12 Debian:13/stable [amd64]) []\\nConf libc6 (2.41-12)\\n'
+       printf 'Inst python3.13 (3.13.5-2 Debian:13/stable [amd64])\\n' ;;
     *) echo dlstatus:1:0.0000:Retrieving file 1 of 4
        cd "$OLDPWD"
        for package; do case $package in -*|download) ;; *) : > ${package}_1_amd64.deb ;; esac; done ;;
@@ -108,3 +112,71 @@ async def test_no_apt(tmp_path, monkeypatch):
     with pytest.raises(NotFound) as caught:
         await fetch(tmp_path)
     assert caught.value.reason == "there is no program apt-cache"
+
+
+async def fetch_system(tmp_path):
+    folder, scratch = tmp_path / "packages", tmp_path / "scratch"
+    folder.mkdir()
+    scratch.mkdir()
+    apart = ["xen-hypervisor-4.20-amd64"]
+    await debian.fetch_system(
+        "trixie", ["python3"], apart, "linux-image-amd64", folder, scratch, lambda _: None
+    )
+    return sorted(path.name.partition("_")[0] for path in folder.iterdir())
+
+
+async def test_a_system_of_another_release(apt, tmp_path, monkeypatch):
+    keyring = tmp_path / "keyring.gpg"
+    keyring.touch()
+    monkeypatch.setattr(debian, "_KEYRING", keyring)
+    fetched = await fetch_system(tmp_path)
+    assert fetched == ["libc6", "linux-image-6.12.1+deb13-amd64", "python3.13", "xen-hypervisor-4.20-amd64"]
+    line = f"deb [signed-by={keyring}] http://mirror/debian/ trixie main\n"
+    assert (tmp_path / "scratch/sources.list").read_text() == line
+    _, *lines = (apt / "log").read_text().splitlines()  # the first asks for the system's mirrors
+    assert len(lines) == 4
+    for option in ("Dir::State", "Dir::State::status", "Dir::Etc::sourcelist"):
+        assert all(f"-o{option}={tmp_path}/scratch" in line for line in lines)
+    assert "?essential python3" in "".join(lines)
+
+
+async def test_no_keys(apt, tmp_path, monkeypatch):
+    monkeypatch.setattr(debian, "_KEYRING", tmp_path / "keyring.gpg")
+    with pytest.raises(NotFound) as caught:
+        await fetch_system(tmp_path)
+    assert caught.value.hint == "apt-get install debian-archive-keyring"
+    assert not (apt / "log").exists()
+
+
+TARGETS = """\
+$(ORIGIN) main bookworm https://packages.example.org/debian/
+Vendor main bookworm http://vendor/
+Debian contrib bookworm http://contrib/debian/
+Debian main bookworm http://mirror/debian/
+Debian main bookworm http://second/debian/
+Debian main bookworm-updates http://mirror/debian/
+Debian main bookworm-security http://mirror/debian-security/
+Debian main bookworm-proposed-updates http://mirror/debian/
+Debian Backports main bookworm-backports http://mirror/debian/
+"""
+
+
+def test_the_systems_mirrors():
+    found = mirrors.found(TARGETS)
+    assert found == {
+        "": "http://mirror/debian/",
+        "-updates": "http://mirror/debian/",
+        "-security": "http://mirror/debian-security/",
+    }
+    assert mirrors.sources("trixie", found) == (
+        "deb http://mirror/debian/ trixie main\n"
+        "deb http://mirror/debian/ trixie-updates main\n"
+        "deb http://mirror/debian-security/ trixie-security main\n"
+    )
+
+
+@pytest.mark.parametrize("targets", ["", "Ubuntu main noble http://archive.ubuntu.com/ubuntu/\n"])
+def test_a_system_without_mirrors_of_debian(targets):
+    assert mirrors.sources("bookworm", mirrors.found(targets)).startswith(
+        "deb http://deb.debian.org/debian bookworm main\n"
+    )

@@ -1,14 +1,16 @@
 """Finding the compressed kernel in a bzImage."""
 
+import lzma
 import struct
 
 import pytest
 
 from xenwire.errors import XenwireError
-from xenwire.images.kernel import payload
+from xenwire.images.kernel import payload, uncompressed
 
 LZ4 = b"\x02\x21\x4c\x18"
 ZSTD = b"\x28\xb5\x2f\xfd"
+XZ = b"\xfd7zXZ\0"
 
 
 def bzimage(packed, *, setup_sectors=3, length=None, offset=32):
@@ -21,7 +23,7 @@ def bzimage(packed, *, setup_sectors=3, length=None, offset=32):
 
 
 @pytest.mark.parametrize("setup_sectors", [0, 3, 39])
-@pytest.mark.parametrize(("magic", "tool"), [(LZ4, "lz4"), (ZSTD, "zstd")])
+@pytest.mark.parametrize(("magic", "tool"), [(LZ4, "lz4"), (ZSTD, "zstd"), (XZ, "xz")])
 def test_payload(magic, tool, setup_sectors):
     packed = magic + b"compressed" + struct.pack("<I", 53243444)
     found = payload(bzimage(packed, setup_sectors=setup_sectors))
@@ -42,4 +44,24 @@ def test_payload(magic, tool, setup_sectors):
 def test_what_it_cannot_read(data, reason):
     with pytest.raises(XenwireError, match="cannot read the kernel") as caught:
         payload(data)
+    assert reason in caught.value.reason
+
+
+async def test_uncompressed():
+    kernel = b"\x7fELF" + bytes(100_000)
+    packed = lzma.compress(kernel, lzma.FORMAT_XZ, lzma.CHECK_CRC32)
+    assert await uncompressed(bzimage(packed + struct.pack("<I", len(kernel))), None) == kernel
+
+
+@pytest.mark.parametrize(
+    ("packed", "size", "reason"),
+    [
+        (lzma.compress(b"\x7fELF"), 5, "not a whole ELF file"),
+        (lzma.compress(b"MZ.."), 4, "not a whole ELF file"),
+        (XZ + b"nonsense", 4, "its payload is damaged"),
+    ],
+)
+async def test_damaged(packed, size, reason):
+    with pytest.raises(XenwireError, match="cannot read the kernel") as caught:
+        await uncompressed(bzimage(packed + struct.pack("<I", size)), None)
     assert reason in caught.value.reason

@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "store": "store:store",
     "config": "config:config",
     "image": "image:image",
+    "lab": "lab:lab",
+    "doctor": "doctor:doctor",
 }
 
 

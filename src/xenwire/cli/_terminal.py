@@ -18,7 +18,7 @@ from xenwire.cli._output import write_all
 from xenwire.errors import XenwireError
 from xenwire.runtime.streams import open_stream
 
-__all__ = ["EscapeFilter", "join_terminal"]
+__all__ = ["EscapeFilter", "join_terminal", "raw_terminal", "readable", "write_out"]
 
 _CHUNK: Final = 4096
 
@@ -80,7 +80,7 @@ class EscapeFilter:
 
 
 @contextmanager
-def _raw(fd: int) -> Iterator[None]:
+def raw_terminal(fd: int) -> Iterator[None]:
     """Have the terminal give each key as it is; nothing to do where it is none."""
     if not os.isatty(fd):
         yield
@@ -110,11 +110,11 @@ async def join_terminal(
     """
     stdin = sys.stdin.fileno()
     async with open_stream(path) as (reader, writer):
-        with _raw(stdin):
+        with raw_terminal(stdin):
             if os.isatty(stdin):
                 leave = f"^{chr(escape[0] + 64)}"
                 with suppress(BrokenPipeError, XenwireError):
-                    await _write(sys.stderr, f"Connected to {path}. Leave with {leave}.\r\n".encode())
+                    await write_out(sys.stderr, f"Connected to {path}. Leave with {leave}.\r\n".encode())
             output = asyncio.create_task(_show(reader, None if raw else EscapeFilter()))
             keys = asyncio.create_task(_type(stdin, None if read_only else writer, escape))
             try:
@@ -131,7 +131,7 @@ async def join_terminal(
 
 async def _show(reader: asyncio.StreamReader, escapes: EscapeFilter | None) -> None:
     while data := await _read(reader):
-        await _write(sys.stdout, escapes.feed(data) if escapes else data)
+        await write_out(sys.stdout, escapes.feed(data) if escapes else data)
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
@@ -141,7 +141,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def _write(stream: TextIO, data: bytes) -> None:
+async def write_out(stream: TextIO, data: bytes) -> None:
     """Write in a thread: a terminal may be stopped, and its descriptor stays blocking, as the user's shell
     shares it. No poll tells how much a terminal takes. A thread that still waits ends with the process.
     """
@@ -172,7 +172,7 @@ async def _write(stream: TextIO, data: bytes) -> None:
 async def _type(fd: int, writer: asyncio.StreamWriter | None, escape: bytes) -> bool:
     """Pass keys on until `escape` (then True), the end of input, or of the other end."""
     while True:
-        await _readable(fd)
+        await readable(fd)
         data = os.read(fd, _CHUNK)
         keys, left, _ = data.partition(escape)
         if writer is not None and keys:
@@ -185,7 +185,7 @@ async def _type(fd: int, writer: asyncio.StreamWriter | None, escape: bytes) -> 
             return bool(left)
 
 
-async def _readable(fd: int) -> None:
+async def readable(fd: int) -> None:
     """Wait for input. The descriptor stays blocking: the user's shell shares it."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()

@@ -8,11 +8,14 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from xenwire.errors import NotFound, XenwireError
 from xenwire.runtime.process import end, spawn
 
 __all__ = ["follow", "run"]
+
+_GRACE: Final = 5.0  # seconds
 
 
 async def run(argv: Sequence[str | Path], *, stdin: bytes = b"") -> bytes:
@@ -29,8 +32,13 @@ async def run(argv: Sequence[str | Path], *, stdin: bytes = b"") -> bytes:
     return stdout
 
 
-async def follow(argv: Sequence[str | Path], tell: Callable[[str], None], *, cwd: Path) -> None:
-    """Run a program in a folder; `tell` is called with each line that it writes. Raises as `run` does."""
+async def follow(
+    argv: Sequence[str | Path], tell: Callable[[str], None], *, cwd: Path, grace: float = _GRACE
+) -> None:
+    """Run a program in a folder; `tell` is called with each line that it writes. Raises as `run` does.
+
+    `grace`: seconds that it is given to end itself when this is cancelled.
+    """
     process = await _start(argv, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, cwd=cwd)
     assert process.stdout is not None
     lines = []
@@ -40,7 +48,7 @@ async def follow(argv: Sequence[str | Path], tell: Callable[[str], None], *, cwd
             tell(lines[-1])
         await process.wait()
     finally:
-        await _finish(process)
+        await _finish(process, grace)
     _check(process, argv, lines)
 
 
@@ -64,9 +72,9 @@ async def _start(
     )
 
 
-async def _finish(process: asyncio.subprocess.Process) -> None:
+async def _finish(process: asyncio.subprocess.Process, grace: float = _GRACE) -> None:
     if process.returncode is None:
-        await end(process)
+        await end(process, grace)
         await process.communicate()  # what it still had to say, else its pipes stay open
 
 

@@ -1,6 +1,7 @@
 """Fetching Debian packages with apt, without root and without changing anything of the system.
 
-Release, mirrors and keys are those of the system's apt configuration, and apt checks what it fetches.
+Mirrors and keys are those of the system's apt configuration, and apt checks what it fetches. Single programs
+are of the system's release; a whole system may be of another.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from xenwire.errors import NotFound, XenwireError
-from xenwire.images import _tool
+from xenwire.images import _tool, mirrors
 
-__all__ = ["Apt", "Progress", "fetch", "unpack"]
+__all__ = ["Apt", "Progress", "fetch", "fetch_system", "unpack"]
 
 Progress = Callable[[str], None]
 """Is told of each phase as it starts."""
 
 _PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _KERNEL: Final = re.compile(r" *Depends: (linux-image-[a-z0-9+.-]+)")
+_INSTALLED: Final = re.compile(r"Inst ([a-z0-9][a-z0-9+.-]+) .*")
+_KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_NETWORK: Final = "check the network, and that `apt-get update` works; the packages are Debian's"
 _REPORT_EVERY: Final = 2.0  # seconds
 
 
@@ -50,8 +54,48 @@ async def fetch(
             await apt.fetch(packages, kernel, folder, progress)
         except XenwireError as error:
             error = complaint or error
-            error.hint = "check the network, and that `apt-get update` works; the packages are Debian's"
+            error.hint = _NETWORK
             raise error from None
+
+
+async def fetch_system(
+    release: str,
+    packages: Sequence[str],
+    apart: Sequence[str],
+    kernel: str,
+    folder: Path,
+    scratch: Path,
+    progress: Progress,
+) -> None:
+    """Put the .deb files of a system that does not exist yet into `folder`.
+
+    That is what every Debian system has, `packages`, and all that these depend on; and, themselves only, the
+    packages `apart` and the kernel that `kernel` depends on now. `release` is a code name. Both folders are
+    empty; in `scratch` apt gets lists of its own.
+
+    Raises NotFound where there is no apt or no keys of Debian's, XenwireError with apt's words if it cannot
+    fetch and verify them.
+    """
+    if not _KEYRING.exists():
+        raise NotFound(
+            "cannot build the image",
+            reason=f"Debian's keys are not in {_KEYRING}",
+            hint="apt-get install debian-archive-keyring",
+        )
+    sources = mirrors.sources(release, await Apt().mirrors(), _KEYRING)
+    apt = Apt.private(scratch).of_another_system(scratch, sources)
+    try:
+        await apt.update(progress)
+        progress("looking up packages")
+        names = [*await apt.system(packages), *apart, await apt.current_kernel(kernel)]
+        progress(f"fetching {len(names)} packages")
+        await apt.download(names, folder, progress)
+    except NotFound:
+        raise
+    except XenwireError as error:
+        unknown_key = "not signed" in (error.reason or "")
+        error.hint = "apt-get install debian-archive-keyring, for newer keys" if unknown_key else _NETWORK
+        raise
 
 
 async def unpack(package: Path, folder: Path) -> None:
@@ -79,6 +123,29 @@ class Apt:
         (folder / "cache/archives/partial").mkdir(parents=True)
         return cls(f"-oDir::State={folder / 'state'}", f"-oDir::Cache={folder / 'cache'}")
 
+    def of_another_system(self, folder: Path, sources: str) -> Self:
+        """Give this apt for a system in which nothing is installed, with these sources and no preferences."""
+        (folder / "sources.list").write_text(sources)
+        (folder / "status").touch()
+        nothing = "/dev/null"
+        return type(self)(
+            *self._options,
+            f"-oDir::State::status={folder / 'status'}",
+            f"-oDir::Etc::sourcelist={folder / 'sources.list'}",
+            f"-oDir::Etc::sourceparts={nothing}",
+            f"-oDir::Etc::preferences={nothing}",
+            f"-oDir::Etc::preferencesparts={nothing}",
+            "-oAPT::Architecture=amd64",
+            "-oAPT::Architectures=amd64",
+            "-oAPT::Default-Release=",
+            "-oAPT::Install-Recommends=false",
+        )
+
+    async def mirrors(self) -> dict[str, str]:
+        """Give Debian's mirrors that are set up and whose lists are here: see `mirrors.found`."""
+        argv = ["apt-get", *self._options, "indextargets", "--format", mirrors.FORMAT, "Created-By: Packages"]
+        return mirrors.found((await _tool.run(argv)).decode())
+
     async def update(self, progress: Progress) -> None:
         """Fetch the lists of packages. Raises XenwireError if a source fails; the others' are there."""
         progress("fetching lists of packages")
@@ -89,7 +156,7 @@ class Apt:
         progress("looking up packages")
         names = sorted({await self.current_kernel(kernel), *await self.needed(packages)})
         progress(f"fetching {len(names)} packages")
-        await self._download(names, folder, progress)
+        await self.download(names, folder, progress)
 
     async def current_kernel(self, package: str) -> str:
         """Give the kernel package that `package`, such as linux-image-cloud-amd64, depends on now."""
@@ -107,11 +174,17 @@ class Apt:
             raise XenwireError("cannot build the image", reason=f"apt knows no package {unknown}")
         return names
 
+    async def system(self, packages: Sequence[str]) -> list[str]:
+        """Give what would be installed: the essential packages, `packages`, and all they depend on."""
+        argv = ["apt-get", *self._options, "--simulate", "install", "?essential", *packages]
+        lines = (await _tool.run(argv)).decode().splitlines()
+        return [match[1] for line in lines if (match := _INSTALLED.fullmatch(line))]
+
     async def _depends(self, *arguments: str) -> list[str]:
         argv = ["apt-cache", *self._options, "depends", "--important", *arguments]
         return (await _tool.run(argv)).decode().splitlines()
 
-    async def _download(self, names: Sequence[str], folder: Path, progress: Progress) -> None:
+    async def download(self, names: Sequence[str], folder: Path, progress: Progress) -> None:
         """Download into `folder`. It is empty, for apt trusts a file of the right size that is there."""
         reported = time.monotonic()
 

@@ -33,7 +33,7 @@ class Daemon:
     def __init__(self, name: str, pid: int, log: Path) -> None:
         self.name = name
         self.log = log
-        self._pid = pid
+        self.pid = pid
         self._ref = ProcessRef.of(pid)
         self._status: ExitStatus | None = None
 
@@ -70,7 +70,7 @@ class Daemon:
         if self._status is None and self._ref is not None:
             await self._ref.wait()
         if self._status is None:
-            code = os.waitpid(self._pid, 0)[1]  # noqa: ASYNC222  it has ended: this only reaps it
+            code = os.waitpid(self.pid, 0)[1]  # noqa: ASYNC222  it has ended: this only reaps it
             self._status = ExitStatus(os.waitstatus_to_exitcode(code))
         return self._status
 

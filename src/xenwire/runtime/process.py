@@ -17,7 +17,7 @@ from typing import IO, Final, Self
 
 from xenwire.errors import Denied, NotFound, UsageError, XenwireError
 
-__all__ = ["ExitStatus", "ProcessRef", "end", "processes_with", "resolve_user", "spawn"]
+__all__ = ["ExitStatus", "ProcessRef", "end", "processes_with", "resolve_user", "run", "spawn"]
 
 _KILL_GRACE: Final = 5.0  # seconds
 _NO_ID: Final = 2**32 - 1  # to the kernel it means: leave it as it is
@@ -194,6 +194,23 @@ async def spawn(
         )
     except OSError as error:
         raise _cannot_start(argv[0], error, user) from error
+
+
+async def run(argv: Sequence[str | Path], *, failure: str) -> bytes:
+    """Run a program to its end and give its output.
+
+    Raises NotFound or Denied if it cannot be started, XenwireError with `failure` and its words if it fails.
+    """
+    process = await spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, die_with_parent=True)
+    try:
+        output, words = await process.communicate()
+    finally:
+        if process.returncode is None:
+            await end(process)
+    if process.returncode:
+        text = words.decode(errors="replace").strip() or ExitStatus(process.returncode)
+        raise XenwireError(failure, reason=f"{argv[0]}: {text}")
+    return output
 
 
 def _cannot_start(program: str | Path, error: OSError, user: str | None = None) -> XenwireError:

@@ -1,0 +1,44 @@
+"""A lab that all tests of this folder share: a real Xen host inside QEMU."""
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from xenwire.lab import Lab, Profile
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """The lab; what a test creates in it, it destroys."""
+    folder = Path(tempfile.mkdtemp(prefix="xw-lab-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XENWIRE_RUN", str(folder))
+        lab = asyncio.run(Lab.start("tests", Profile(), print))
+    yield lab
+    asyncio.run(lab.stop())
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def dom0(lab):
+    """Run a command in dom0 and give its exit status, output and errors."""
+
+    async def run(*argv, timeout=60, **options):
+        collected = {"on_stdout": bytearray(), "on_stderr": bytearray()}
+
+        def sink(name):
+            async def take(data):
+                collected[name] += data
+
+            return take
+
+        async with lab.session() as session:
+            status = await session.run(
+                argv, timeout=timeout, **{name: sink(name) for name in collected}, **options
+            )
+        return status, collected["on_stdout"].decode(), collected["on_stderr"].decode()
+
+    return run
