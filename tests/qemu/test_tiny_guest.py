@@ -149,7 +149,8 @@ def test_waiting_for_a_client_starts_no_processes(guest, agent):
 
 def test_console(guest, agent):
     with guest.connect("console") as client:
-        client.sendall(b"echo up''$((6 * 7)); sleep 1000\n")
+        # What says so is in the foreground already: ^C any earlier might hit the shell, which ignores it.
+        client.sendall(b"sh -c 'echo up$((6 * 7)); exec sleep 1000'\n")
         read_until(client, b"up42")
         client.sendall(b"\x03")  # job control: it ends the sleep, not the shell
         client.sendall(b"echo still''$((6 * 7)); exit\n")
