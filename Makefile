@@ -45,6 +45,7 @@ soak: setup image ## long fuzzing and kill runs
 .PHONY: image
 image: setup
 	@$(RUN)/xenwire image build >/dev/null
+	@$(RUN)/xenwire lab build >/dev/null
 
 clean: ## what was built here; downloads stay in the user's cache folder
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache dist

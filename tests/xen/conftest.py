@@ -10,6 +10,13 @@ import pytest
 from xenwire.lab import Lab, Profile
 
 
+def pytest_collection_modifyitems(items):
+    """A first test may have to fetch, build and boot."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture(scope="session")
 def lab():
     """The lab; what a test creates in it, it destroys."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from xenwire.errors import Conflict, NotFound, TimedOut
-from xenwire.lab import Lab, Profile, Tty
-from xenwire.runtime.process import ProcessRef, processes_with
+from xenwire.errors import Conflict, NotFound, TimedOut, UsageError, XenwireError
+from xenwire.lab import Lab, LabState, Profile, Tty
+from xenwire.runtime.places import cache_dir, run_dir
+from xenwire.runtime.process import processes_with
 
 pytestmark = pytest.mark.xen
 
@@ -182,26 +184,103 @@ async def test_a_lab_that_died_is_told_and_started_again(own_lab):
     lab = await Lab.start(own_lab, None, print)
     os.kill(lab.process.pid, signal.SIGKILL)
     await lab.process.wait()
-    assert not Lab.find(own_lab).process.alive
+    assert Lab.find(own_lab).state is LabState.DEAD
     again = await Lab.start(own_lab, None, print)
+    assert again.state is LabState.RUNNING
+
+
+def test_a_lab_whose_starter_is_killed_is_found_and_ended(own_lab):
+    command = [sys.executable, "-m", "xenwire", "lab", "run", "--name", own_lab, "--", "true"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    while (lab := Lab.find(own_lab)) is None:
+        assert process.poll() is None
+    assert lab.state is LabState.STARTING
+    process.kill()
+    process.wait()
+    assert Lab.find(own_lab).state is LabState.DEAD
+    again = asyncio.run(Lab.start(own_lab, None, print))
+    assert not lab.process.alive
     assert again.process.alive
-    assert ProcessRef.of(lab.process.pid) != lab.process
 
 
-async def test_a_snapshot_that_is_corrupt_is_made_anew(own_lab, tmp_path, monkeypatch):
+def test_a_lab_can_be_stopped_while_it_starts(own_lab):
+    command = [sys.executable, "-m", "xenwire", "lab", "run", "--name", own_lab, "--", "true"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while (lab := Lab.find(own_lab)) is None:
+        assert process.poll() is None
+    asyncio.run(lab.stop())
+    _, err = process.communicate(timeout=60)
+    # Restored, it does not come up, and is booted anew: that start may be the one that is left.
+    assert process.returncode in (0, 1), err
+
+
+async def test_a_lab_of_another_version_can_only_be_stopped(own_lab):
     lab = await Lab.start(own_lab, None, print)
+    record = lab.folder / "lab.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"inside": "other", "profile": {"odd": 1}}))
+    found = Lab.find(own_lab)
+    assert found.state is LabState.FOREIGN
+    with pytest.raises(Conflict, match="another version"):
+        await Lab.start(own_lab, None, print)
+    await found.stop()
+    assert Lab.find(own_lab) is None
+    assert not lab.process.alive
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null"])
+def test_a_record_that_makes_no_sense_is_none(text, private_run):
+    folder = run_dir() / "labs" / "odd"
+    folder.mkdir(parents=True)
+    (folder / "lab.json").write_text(text)
+    assert Lab.all() == []
+    assert Lab.find("odd") is None
+
+
+async def test_a_machine_that_does_not_come_up_tells_why(own_lab):
+    with pytest.raises(XenwireError, match="the lab did not start") as caught:
+        await Lab.start(own_lab, Profile(iommu=True, xen_options="dom0_mem=20M,max:20M"), print)
+    folder = Path(os.environ["XENWIRE_RUN"], "labs", own_lab)
+    assert {path.name for path in folder.iterdir()} == {"qemu.log", "console.log"}
+    assert "anic" in (folder / "console.log").read_text(errors="replace")
+    assert str(folder) in caught.value.hint
+
+
+async def test_a_snapshot_that_is_cut_short_is_made_anew(own_lab):
+    profile = Profile(memory=4097)  # one of this test's own
+    lab = await Lab.start(own_lab, profile, print)
     await lab.stop()
-    command = []
-    (state,) = _states()
-    state.write_bytes(state.read_bytes()[: 1 << 20])
-    lab = await Lab.start(own_lab, None, command.append)
-    assert any("cannot be restored" in phase for phase in command)
-    assert lab.process.alive
-    assert state.stat().st_size > 100 << 20
+    state = _state_of(lab)
+    with state.open("r+b") as file:
+        file.truncate(1 << 20)
+    phases = []
+    lab = await Lab.start(own_lab, profile, phases.append)
+    assert any("booting Xen" in phase for phase in phases)
+    assert lab.state is LabState.RUNNING
+    shutil.rmtree(state.parent)
 
 
-def _states():
-    from xenwire.runtime.places import cache_dir
+async def test_a_snapshot_that_qemu_refuses_is_made_anew(own_lab):
+    profile = Profile(memory=4098)
+    lab = await Lab.start(own_lab, profile, print)
+    await lab.stop()
+    state = _state_of(lab)
+    with state.open("r+b") as file:
+        file.write(bytes(1 << 20))
+    phases = []
+    lab = await Lab.start(own_lab, profile, phases.append)
+    assert any("cannot be restored" in phase for phase in phases)
+    assert lab.state is LabState.RUNNING
+    shutil.rmtree(state.parent)
 
-    found = sorted((cache_dir() / "labs").glob("*/state"), key=lambda path: path.parent.stat().st_mtime)
-    return found[-1:]  # the one used last
+
+async def test_impossible_folders_are_refused_before_anything_is_done(short_tmp, monkeypatch):
+    for name, reason in (("a blank", "a blank"), ("x" * 90, "bytes in their paths")):
+        (short_tmp / name).mkdir(0o700)
+        monkeypatch.setenv("XENWIRE_RUN", str(short_tmp / name))
+        with pytest.raises(UsageError, match=reason):
+            await Lab.start("own", None, print)
+
+
+def _state_of(lab):
+    """Give the snapshot that was made or used last: by this test, for nobody else has such a profile."""
+    return max((cache_dir() / "labs").glob("*/state"), key=lambda path: path.parent.stat().st_mtime)

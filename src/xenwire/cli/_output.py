@@ -115,8 +115,12 @@ def emit(
             for paragraph in text:
                 click.echo(_paragraph(paragraph))
         case format_:
-            shown = [{**row, **{key: f"{row[key] >> 20} MiB" for key in mib}} for row in rows]
+            shown = [{**row, **{key: _mib(row[key]) for key in mib}} for row in rows]
             _table(shown, [*columns, *wide] if format_ == "wide" else list(columns), one)
+
+
+def _mib(size: int | None) -> str | None:
+    return None if size is None else f"{size >> 20} MiB"
 
 
 def _text(value: Any) -> str:

@@ -17,7 +17,7 @@ import click
 from xenwire.cli._output import Phases, emit, note, output_option
 from xenwire.cli._params import duration
 from xenwire.cli._terminal import join_terminal, raw_terminal, readable, write_out
-from xenwire.errors import NotFound, UsageError
+from xenwire.errors import NotFound, TimedOut, UsageError, XenwireError
 from xenwire.images import Release, build_dom0
 from xenwire.lab import Lab, LabSession, Profile, Tty, Xenstored
 from xenwire.runtime.main import run
@@ -77,10 +77,15 @@ def profile_options(function: F) -> F:
     return function
 
 
-def _profile(choices: dict[str, Any]) -> Profile | None:
-    """Give the profile that was asked for, None if nothing was."""
+def _profile(name: str, choices: dict[str, Any]) -> Profile | None:
+    """Give the profile that was asked for: a running lab's, or the default, with these choices.
+
+    None if there are none.
+    """
     given = {key: value for key, value in choices.items() if value is not None}
-    return Profile.parse(given) if given else None
+    found = Lab.find(name)
+    has = dataclasses.asdict(found.profile) if found and found.profile and found.process.alive else {}
+    return Profile.parse(has | given) if given else None
 
 
 @click.group()
@@ -116,7 +121,7 @@ def build(release: str, force: bool) -> None:
 
 @lab.command(
     "run",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
     epilog="\b\nExamples:\n  xenwire lab run -- xl list\n"
     "  xenwire lab run --put guest.cfg:/root/ -- xl create /root/guest.cfg\n"
     "  xenwire lab run --rm --xenstored ocaml -- xenstore-ls -f",
@@ -149,18 +154,31 @@ def run_(
     to_put, to_get = [_pair(pair) for pair in puts], [_pair(pair) for pair in gets]
 
     async def main() -> ExitStatus:
-        async with _started(name, _profile(choices), throw_away) as found, found.session() as session:
-            for local, remote in to_put:
-                _left_out(await session.put(Path(local), remote))
-            status = await session.run(
-                command,
-                stdin=None if sys.stdin.isatty() else _input(),
-                on_stdout=lambda data: write_out(sys.stdout, data),
-                on_stderr=lambda data: write_out(sys.stderr, data),
-                timeout=timeout,
-            )
-            for remote, local in to_get:
-                _left_out(await session.get(remote, Path(local)))
+        async with _started(name, _profile(name, choices), throw_away) as found:
+            async with found.session() as session:
+                for local, remote in to_put:
+                    _left_out(await session.put(Path(local), remote))
+                try:
+                    status = await session.run(
+                        command,
+                        stdin=None if sys.stdin.isatty() else _input(),
+                        on_stdout=lambda data: write_out(sys.stdout, data),
+                        on_stderr=lambda data: write_out(sys.stderr, data),
+                        timeout=timeout,
+                    )
+                except TimedOut as error:
+                    failure: XenwireError | None = error
+                else:
+                    failure = None
+            # Logs are wanted most after a failure; a timeout has closed the session.
+            try:
+                await _fetch(found, to_get)
+            except XenwireError as error:
+                if failure is None and status == 0:
+                    raise
+                note(f"xenwire: {error}")
+            if failure is not None:
+                raise failure
             return status
 
     return _exit_status(run(main()))
@@ -174,7 +192,7 @@ def shell(name: str, console: bool, **choices: Any) -> int:
     """Work in dom0 interactively."""
 
     async def main() -> ExitStatus:
-        async with _started(name, _profile(choices), throw_away=False) as found:
+        async with _started(name, _profile(name, choices), throw_away=False) as found:
             if console:
                 await join_terminal(found.console, raw=True)
                 return ExitStatus(0)
@@ -196,9 +214,8 @@ def status() -> None:
         (
             {
                 "name": found.name,
-                "state": "running" if found.process.alive else "dead",
-                **dataclasses.asdict(found.profile),
-                "memory": found.profile.memory << 20,
+                "state": str(found.state),
+                **_shown(found.profile),
                 "pid": found.process.pid,
                 "started": found.started.isoformat(),
                 "folder": str(found.folder),
@@ -233,17 +250,34 @@ def stop(name: str, everything: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def _started(name: str, profile: Profile | None, throw_away: bool) -> AsyncIterator[Lab]:
-    """Give a lab, started if need be. It is stopped again if that was asked, or if interrupted here."""
-    before = Lab.find(name)
+    """Give a lab, started if need be.
+
+    It is stopped again if that was asked, or if this command has started it and is interrupted while nobody
+    else uses it.
+    """
     found = await Lab.start(name, profile, Phases())
     try:
         yield found
     except asyncio.CancelledError:
-        throw_away = throw_away or found != before
+        throw_away = throw_away or (found.starter.pid == os.getpid() and await found.idle())
         raise
     finally:
         if throw_away:
             await found.stop()
+
+
+async def _fetch(found: Lab, pairs: list[tuple[str, str]]) -> None:
+    if pairs:
+        async with found.session() as session:
+            for remote, local in pairs:
+                _left_out(await session.get(remote, Path(local)))
+
+
+def _shown(profile: Profile | None) -> dict[str, Any]:
+    """Give a profile's fields to print, memory in bytes; of an unknown one there are none."""
+    if profile is None:
+        return {field.name: None for field in dataclasses.fields(Profile)}
+    return dataclasses.asdict(profile) | {"memory": profile.memory << 20}
 
 
 async def _interactive(session: LabSession) -> ExitStatus:
@@ -254,7 +288,7 @@ async def _interactive(session: LabSession) -> ExitStatus:
     try:
         with raw_terminal(sys.stdin.fileno()):
             return await session.run(
-                ["sh", "-l"],
+                ["bash", "-l"],
                 tty=Tty(rows, cols, os.environ.get("TERM", "vt100")),
                 cwd="/root",
                 stdin=_input(),

@@ -102,6 +102,7 @@ class Agent:
             # QEMU may run as another user from its first instruction on, so what it supports is asked of
             # another run, and written before this one's privileges are dropped (seed 000).
             able = await capabilities(program, user=self._user, timeout=self._timeout)
+            able.require_recent(program)
             await self._advertise(served_types(able.devices))
             async with self._opened() as launch:
                 qemu = await Qemu.start(

@@ -19,13 +19,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Final, TypeVar
 
-from xenwire.errors import TimedOut, XenwireError
+from xenwire.errors import XenwireError
 from xenwire.images.debian import Progress
 from xenwire.runtime.files import write_atomic
 from xenwire.runtime.lock import FileLock
@@ -84,7 +84,8 @@ class Cache:
             )
         try:
             self.packages.mkdir(parents=True, exist_ok=True)
-            async with self._locked(progress):
+            lock = FileLock(self.folder / "lock")
+            async with lock.held(_LOCK_TIMEOUT, waiting=lambda: progress("waiting for another build")):
                 if not force and (image := find()):
                     return image
                 for left in self.folder.glob(".work-*"):  # by a build that was killed, for we hold the lock
@@ -149,17 +150,6 @@ class Cache:
         for image in self.folder.glob(pattern):
             if image.stat().st_mtime < time.time() - _UNUSED:
                 shutil.rmtree(image)
-
-    @asynccontextmanager
-    async def _locked(self, progress: Progress) -> AsyncIterator[None]:
-        lock = FileLock(self.folder / "lock")
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(lock.held(0))
-            except TimedOut:
-                progress("waiting for another build")
-                await stack.enter_async_context(lock.held(_LOCK_TIMEOUT))
-            yield
 
     def _list(self, name: str) -> Path:
         return self.packages / f"{name}.list"

@@ -12,8 +12,8 @@ brings it up, `dom0-init.sh` and `dom0_agent` run in it, `session` talks to the 
 from __future__ import annotations
 
 from xenwire.lab.frames import Tty
-from xenwire.lab.lab import Lab
+from xenwire.lab.lab import Lab, LabState
 from xenwire.lab.profile import Profile, Xenstored
 from xenwire.lab.session import LabSession
 
-__all__ = ["Lab", "LabSession", "Profile", "Tty", "Xenstored"]
+__all__ = ["Lab", "LabSession", "LabState", "Profile", "Tty", "Xenstored"]

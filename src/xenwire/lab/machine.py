@@ -6,15 +6,12 @@ parts them, a blank a file from its command line (qemu: hw/i386/multiboot.c).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 from xenwire.qemu.options import escape, format_option
 
 if TYPE_CHECKING:
-    from xenwire.images import Dom0Image
     from xenwire.lab.profile import Profile
 
 __all__ = ["PORTS", "console_socket", "machine_arguments", "monitor_socket", "port_socket", "root_disk"]
@@ -48,14 +45,14 @@ def root_disk(path: Path, format_: Literal["raw", "qcow2"], *, keep: bool = Fals
 
 
 def machine_arguments(
-    profile: Profile, image: Dom0Image, initrd: Path, drive: str, folder: Path, accelerator: str
+    profile: Profile, hypervisor: Path, kernel: Path, initrd: Path, drive: str, folder: Path, accelerator: str
 ) -> list[str]:
     """Give the arguments of a lab whose sockets are in `folder`.
 
-    `initrd`: the image's and what the lab adds to it. `drive`: see `root_disk`.
+    `kernel` and `initrd` are dom0's; their paths have no blanks. `drive`: see `root_disk`.
     """
     dom0 = f"{_DOM0} xenwire.xenstored={profile.xenstored}"
-    modules = f"{escape(f'{image.kernel} {dom0}')},{escape(str(initrd))}"
+    modules = f"{escape(f'{kernel} {dom0}')},{escape(str(initrd))}"
     arguments = [
         "-nodefaults",
         "-no-user-config",
@@ -66,7 +63,7 @@ def machine_arguments(
         *("-smp", str(profile.vcpus)),
         *("-display", "none"),
         "-no-reboot",
-        *("-kernel", str(image.hypervisor)),
+        *("-kernel", str(hypervisor)),
         *("-append", profile.hypervisor_command_line),
         *("-initrd", modules),
         *("-drive", drive),
@@ -88,9 +85,8 @@ def machine_arguments(
                 },
             ),
         ]
-    console = {"logfile": folder / "console.log"}
     arguments += [
-        *("-chardev", _listening("console", console_socket(folder), console)),
+        *("-chardev", _listening("console", console_socket(folder))),
         *("-serial", "chardev:console"),
         *("-chardev", _listening("monitor", monitor_socket(folder))),
         *("-mon", "chardev=monitor,mode=control"),
@@ -100,6 +96,5 @@ def machine_arguments(
     return arguments
 
 
-def _listening(chardev_id: str, path: Path, more: Mapping[str, Path] = MappingProxyType({})) -> str:
-    values: dict[str, str | bool] = {"id": chardev_id, "path": str(path), "server": True, "wait": False}
-    return format_option("socket", values | {key: str(value) for key, value in more.items()})
+def _listening(chardev_id: str, path: Path) -> str:
+    return format_option("socket", {"id": chardev_id, "path": str(path), "server": True, "wait": False})

@@ -56,7 +56,10 @@ class Profile:
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Self:
-        """Make one of what is known of its fields, as `dataclasses.asdict` and JSON give them."""
+        """Make one of some of its fields, as `dataclasses.asdict` and JSON give them.
+
+        Raises UsageError, ValueError, TypeError for what are none.
+        """
         types: dict[str, Callable[[Any], Any]] = {"release": Release, "xenstored": Xenstored}
         return cls(**{key: types.get(key, lambda value: value)(value) for key, value in fields.items()})
 

@@ -16,9 +16,12 @@ from xenwire.qemu.qmp.session import Version
 from xenwire.runtime.files import write_atomic
 from xenwire.runtime.places import run_dir
 
-__all__ = ["Capabilities", "capabilities", "probe"]
+__all__ = ["OLDEST", "Capabilities", "capabilities", "probe"]
 
 _log = logging.getLogger(__name__)
+
+OLDEST: Final = (7, 0)
+"""The oldest QEMU that is known to do; Debian 12 has 7.2."""
 
 _PROBE_ARGUMENTS: Final = ("-machine", "none", "-nodefaults", "-no-user-config", "-display", "none")
 
@@ -32,6 +35,15 @@ class Capabilities:
     """The device types that it has, for `-device` and for its machines."""
     commands: frozenset[str]
     """The QMP commands that it knows."""
+
+    def require_recent(self, program: Path) -> None:
+        """Raise XenwireError if it is older than what is known to do."""
+        if self.version[:2] < OLDEST:
+            raise XenwireError(
+                f"{program} is too old",
+                reason=f"it is QEMU {self.version}, and {OLDEST[0]}.{OLDEST[1]} is needed",
+                hint="install a newer one, and name it in XENWIRE_QEMU",
+            )
 
 
 async def capabilities(program: Path, *, user: str | None = None, timeout: float = 10.0) -> Capabilities:

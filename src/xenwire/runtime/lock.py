@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from xenwire.errors import TimedOut
 __all__ = ["FileLock"]
 
 _RETRY: Final = 0.02  # seconds; flock cannot be waited for with a deadline
+_A_WHILE: Final = 25  # tries
 
 
 class FileLock:
@@ -28,11 +29,17 @@ class FileLock:
         self._path = path
 
     @asynccontextmanager
-    async def held(self, timeout: float) -> AsyncIterator[None]:
-        """Hold the lock. Raises TimedOut if others keep it for `timeout` seconds."""
+    async def held(
+        self, timeout: float, *, waiting: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[None]:
+        """Hold the lock; `waiting` is called once if that takes a while.
+
+        Raises TimedOut if others keep it for `timeout` seconds, OSError if its file cannot be opened.
+        """
         deadline = time.monotonic() + timeout
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            tries = 0
             while not _try(fd):
                 if time.monotonic() >= deadline:
                     raise TimedOut(
@@ -42,6 +49,9 @@ class FileLock:
                         path=str(self._path),
                     )
                 await asyncio.sleep(_RETRY)
+                tries += 1
+                if tries == _A_WHILE:
+                    waiting()
             yield
         finally:
             os.close(fd)
