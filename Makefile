@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-xen check bench soak clean
+.PHONY: help setup demo lab-demo test test-xen check bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -23,6 +23,9 @@ $(STAMP): pyproject.toml scripts/venv
 
 demo: setup ## boot a guest with its device model and channels, and show each step
 	@$(RUN)/xenwire demo
+
+lab-demo: setup ## a real Xen host inside QEMU, and a guest on it
+	@scripts/lab-demo $(RUN)/xenwire
 
 test: setup image ## unit tests, tests with a real QEMU, one of the lab for each subsystem
 	$(RUN)/pytest -m "not soak and (not xen or smoke)"

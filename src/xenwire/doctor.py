@@ -1,33 +1,37 @@
-"""What this machine can do, what each missing thing costs, and what mends it."""
+"""What this machine can do, what each missing thing costs, and the command that mends it.
+
+A thing is `missing` if without it something does not work now: domains, the demo, the tiny guest, a lab of
+the default profile. Else it is `absent`: what only speeds things up, and what builds an image, or boots a lab
+the first time, once that has been done.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import pwd
+import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from xenwire.errors import XenwireError
-from xenwire.images import Release, dom0_image, tiny_guest
-from xenwire.qemu.capabilities import capabilities
+from xenwire.images import check_builder, dom0_image, tiny_guest
+from xenwire.lab import Profile
+from xenwire.qemu.capabilities import probe
 from xenwire.qemu.program import find_qemu
 from xenwire.runtime.places import cache_dir, run_dir
 from xenwire.runtime.process import end, spawn
 
 __all__ = ["Finding", "Health", "examine"]
 
-_MINIMUM: Final = (7, 0)
-"""The oldest QEMU that is known to do: Debian 12 has 7.2."""
-
-_LAB_MEMORY: Final = 5 << 30  # bytes; the lab's machine has 4 GiB
 _LAB_DISK: Final = 3 << 30  # bytes in the cache for packages, image and snapshot
+_KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 _TRY_SECONDS: Final = 5.0
 _BOOT_SECTOR: Final = bytes.fromhex("b010 baf400 ee f4").ljust(510, b"\0") + b"\x55\xaa"
@@ -40,14 +44,14 @@ class Health(StrEnum):
 
     OK = "ok"
     ABSENT = "absent"
-    """Nice to have; nothing is wrong without it."""
+    """Nothing that a user can ask for now fails for want of it."""
     MISSING = "missing"
     """Something does not work until it is mended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `cost`: what does not work without it. `mend`: the command that helps."""
+    """One thing that was looked at. `cost`: what does not work without it, and advice. `mend`: a command."""
 
     name: str
     health: Health
@@ -57,13 +61,58 @@ class Finding:
 
 
 async def examine() -> list[Finding]:
-    """Look at everything; about a second, six where /dev/kvm is broken."""
-    qemu, kvm = await asyncio.gather(_qemu(), _kvm())
-    return [_python(), qemu, kvm, _xen(), *_tools(), _namespaces(), *_room(), *_folders(), *_images()]
+    """Look at everything; about a second, six where /dev/kvm opens and runs nothing.
+
+    What another finding keeps from being looked at is left out: images and disk if the cache cannot be used,
+    all that takes a process (QEMU, KVM, the image builder) if setpriv is missing, KVM if QEMU does not work.
+    """
+    folders = [
+        _folder("run folder", run_dir, "XENWIRE_RUN", "no domains, no lab"),
+        _folder("cache", cache_dir, "XDG_CACHE_HOME", "no images, no lab"),
+    ]
+    cached = folders[1].health is Health.OK
+    made = _Made.find() if cached else _Made()
+    starter = _tool("setpriv", "util-linux", "no domains, no lab")
+    processes = await _processes(made) if starter.health is Health.OK else []
+    return [
+        Finding("python", Health.OK, sys.version.split()[0]),
+        *processes,
+        _xen(),
+        starter,
+        *_tools(made),
+        _memory(),
+        *folders,
+        *(_kept(made) if cached else ()),
+    ]
 
 
-def _python() -> Finding:
-    return Finding("python", Health.OK, sys.version.split()[0])
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What has been built already, and needs no builder any more."""
+
+    guest: Path | None = None
+    lab: Path | None = None
+    booted: bool = False
+
+    @classmethod
+    def find(cls) -> Self:
+        guest, dom0 = tiny_guest(), dom0_image(Profile().release)
+        return cls(
+            guest.kernel.parent if guest else None,
+            dom0.root.parent if dom0 else None,
+            dom0 is not None and any((cache_dir() / "labs").glob("[!.]*/state")),
+        )
+
+
+def _needed(made: bool) -> Health:
+    """Give the health of something that is not there, and only needed to make something."""
+    return Health.ABSENT if made else Health.MISSING
+
+
+async def _processes(made: _Made) -> list[Finding]:
+    """Look at what takes other programs, all at once."""
+    qemu, kvm, builder = await asyncio.gather(_qemu(), _kvm(), _builder(made))
+    return [qemu, *([kvm] if qemu.health is Health.OK else []), builder]
 
 
 async def _qemu() -> Finding:
@@ -71,22 +120,18 @@ async def _qemu() -> Finding:
     cost = "no domains, no lab"
     try:
         program = find_qemu()
-        version = (await capabilities(program)).version
     except XenwireError as error:
-        return Finding("qemu", Health.MISSING, str(error), cost, error.hint)
-    if version[:2] < _MINIMUM:
-        return Finding(
-            "qemu",
-            Health.MISSING,
-            f"{program} {version}",
-            f"{cost}: 7.0 is needed",
-            "set XENWIRE_QEMU to a newer one",
-        )
-    if not await _boots(program, "tcg"):
-        return Finding(
-            "qemu", Health.MISSING, f"{program} {version} runs no guest", cost, f"try by hand: {program}"
-        )
-    return Finding("qemu", Health.OK, f"{program} {version}, runs a guest")
+        mend = "unset XENWIRE_QEMU" if os.environ.get("XENWIRE_QEMU") else _install("qemu-system-x86")
+        return Finding("qemu", Health.MISSING, str(error.reason), cost, mend)
+    try:
+        found = await probe(program)
+        found.require_recent(program)
+        works = await _boots(program, "tcg")
+    except XenwireError as error:
+        return Finding("qemu", Health.MISSING, str(error), _advised(cost, error))
+    if works:
+        return Finding("qemu", Health.OK, f"{program} {found.version}, runs a guest")
+    return Finding("qemu", Health.MISSING, f"{program} {found.version} runs no guest", cost)
 
 
 async def _kvm() -> Finding:
@@ -94,16 +139,22 @@ async def _kvm() -> Finding:
     device = Path("/dev/kvm")
     cost = "guests run under software emulation, some ten times slower"
     if not device.exists():
-        return Finding("kvm", Health.ABSENT, "there is no /dev/kvm", cost)
+        return Finding("kvm", Health.ABSENT, f"there is no {device}", cost)
     if not os.access(device, os.R_OK | os.W_OK):
-        return Finding("kvm", Health.ABSENT, "/dev/kvm may not be opened", cost, f"usermod -aG kvm {_user()}")
+        return Finding(
+            "kvm",
+            Health.ABSENT,
+            f"you may not open {device}",
+            f"{cost}; log in again after mending",
+            _as_root(f"usermod -aG kvm {_user()}"),
+        )
     try:
         works = await _boots(find_qemu(), "kvm")
-    except XenwireError as error:
-        return Finding("kvm", Health.ABSENT, str(error), cost, error.hint)
+    except XenwireError:
+        works = False  # QEMU's finding says why
     if works:
-        return Finding("kvm", Health.OK, "/dev/kvm runs a guest")
-    return Finding("kvm", Health.ABSENT, "/dev/kvm opens and runs no guest", cost)
+        return Finding("kvm", Health.OK, f"{device} runs a guest")
+    return Finding("kvm", Health.ABSENT, f"{device} opens and runs no guest", cost)
 
 
 async def _boots(program: Path, accelerator: str) -> bool:
@@ -130,6 +181,22 @@ async def _boots(program: Path, accelerator: str) -> bool:
         return await ending == _BOOTED
 
 
+async def _builder(made: _Made) -> Finding:
+    """Look whether this user can make a lab's disk."""
+    name, cost = "image builder", "no lab's image can be built"
+    try:
+        await check_builder()
+    except XenwireError as error:
+        if packages := error.context.get("packages"):
+            return Finding(name, _needed(made.lab is not None), str(error.reason), cost, _install(*packages))
+        mend = None
+        if "/etc/sub" in str(error):
+            ids = "100000-165535"
+            mend = _as_root(f"usermod --add-subuids {ids} --add-subgids {ids} {_user()}")
+        return Finding(name, _needed(made.lab is not None), str(error.reason), _advised(cost, error), mend)
+    return Finding(name, Health.OK, "makes a lab's disk")
+
+
 def _xen() -> Finding:
     """Look whether this is a Xen host's dom0."""
     try:
@@ -143,107 +210,87 @@ def _xen() -> Finding:
     )
 
 
-def _tools() -> Iterator[Finding]:
-    for program, package, cost in (
-        ("setpriv", "util-linux", "no device model can be started"),
-        ("xenstore-ls", "xenstore-utils", "no demo"),
-        ("apt-get", "apt", "no images: they are made of Debian's packages"),
-        ("dpkg-deb", "dpkg", "no images: they are made of Debian's packages"),
-        ("mmdebstrap", "mmdebstrap", "no lab: its image cannot be built"),
-        ("mkfs.ext4", "e2fsprogs", "no lab: its image cannot be built"),
-        ("qemu-img", "qemu-utils", "no lab: it cannot be kept and restored"),
-    ):
-        place = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-        if place:
-            yield Finding(program, Health.OK, place)
-        else:
-            yield Finding(program, Health.MISSING, "not installed", cost, _install(package))
-
-
-def _namespaces() -> Finding:
-    """Look whether an ordinary user may make files of other owners, in a user namespace."""
-    if os.geteuid() == 0:
-        return Finding("namespaces", Health.OK, "not needed by root")
-    cost = "no lab: its image cannot be built by an ordinary user"
-    if shutil.which("newuidmap") is None:
-        return Finding("namespaces", Health.MISSING, "there is no newuidmap", cost, _install("uidmap"))
-    user = _user()
-    ranges = [Path(f"/etc/sub{kind}id") for kind in "ug"]
-    for path in ranges:
-        if not path.exists() or not any(
-            line.startswith(f"{user}:") for line in path.read_text().splitlines()
-        ):
-            return Finding(
-                "namespaces",
-                Health.MISSING,
-                f"{path} has no range for {user}",
-                cost,
-                f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
-            )
-    return Finding("namespaces", Health.OK, f"{user} has a range of owners")
-
-
-def _room() -> Iterator[Finding]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if memory >= _LAB_MEMORY:
-        yield Finding("memory", Health.OK, f"{memory >> 20} MiB")
+def _tools(made: _Made) -> Iterator[Finding]:
+    images = made.guest is not None and made.lab is not None
+    yield _tool("xenstore-ls", "xenstore-utils", "no demo")
+    yield _tool("qemu-img", "qemu-utils", "no lab can be booted the first time", _needed(made.booted))
+    yield _tool("apt-get", "apt", "no image can be built", _needed(images))
+    yield _tool("dpkg-deb", "dpkg", "no image can be built", _needed(images))
+    if _KEYRING.exists():
+        yield Finding("keyring", Health.OK, str(_KEYRING))
     else:
         yield Finding(
-            "memory", Health.MISSING, f"{memory >> 20} MiB", "a lab of the default size may not fit",
-            "give it less: xenwire lab run --memory 2048",
-        )  # fmt: skip
+            "keyring",
+            _needed(made.lab is not None),
+            f"Debian's keys are not in {_KEYRING}",
+            "no lab's image can be built",
+            _install("debian-archive-keyring"),
+        )
+
+
+def _tool(program: str, package: str, cost: str, health: Health = Health.MISSING) -> Finding:
+    place = shutil.which(program)
+    if place:
+        return Finding(program, Health.OK, place)
+    return Finding(program, health, "not installed", cost, _install(package))
+
+
+def _memory() -> Finding:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    wanted = Profile().memory
+    if memory >> 20 >= wanted:
+        return Finding("memory", Health.OK, f"{memory >> 20} MiB")
+    return Finding(
+        "memory",
+        Health.MISSING,
+        f"{memory >> 20} MiB",
+        f"a lab of the default size, {wanted} MiB, does not fit; one of 2048 may",
+        "xenwire lab run --memory 2048 -- xl info",
+    )
+
+
+def _folder(name: str, make: Callable[[], Path], variable: str, cost: str) -> Finding:
+    try:
+        folder = make()
+        if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            return Finding(name, Health.OK, str(folder))
+        found = f"you may not write {folder}"
+    except XenwireError as error:
+        found = str(error)
+    mend = f"unset {variable}" if os.environ.get(variable) else None
+    return Finding(name, Health.MISSING, found, f"{cost}; set {variable} to a folder of your own", mend)
+
+
+def _kept(made: _Made) -> Iterator[Finding]:
+    """Look at what is kept in the cache, and at the room for more."""
     cache = cache_dir()
     free = shutil.disk_usage(cache).free
+    found = f"{free >> 20} MiB free in {cache}"
     if free >= _LAB_DISK:
-        yield Finding("disk", Health.OK, f"{free >> 20} MiB free in {cache}")
+        yield Finding("disk", Health.OK, found)
     else:
-        yield Finding(
-            "disk", Health.MISSING, f"{free >> 20} MiB free in {cache}", f"no lab: {_LAB_DISK >> 20} MiB",
-            "set XDG_CACHE_HOME to a folder with more room",
-        )  # fmt: skip
-
-
-def _folders() -> Iterator[Finding]:
-    for name, make, variable in (
-        ("run folder", run_dir, "XENWIRE_RUN"),
-        ("cache", cache_dir, "XDG_CACHE_HOME"),
+        cost = f"a lab takes up to {_LAB_DISK >> 20} MiB; set XDG_CACHE_HOME to a folder with more room"
+        yield Finding("disk", _needed(made.booted), found, cost)
+    for name, place, cost, mend in (
+        ("tiny guest", made.guest, "the first demo builds it", "xenwire image build"),
+        ("lab image", made.lab, "the first lab builds it", "xenwire lab build"),
     ):
-        try:
-            folder = make()
-        except XenwireError as error:
-            yield Finding(name, Health.MISSING, str(error), "nothing works", error.hint)
-            continue
-        if os.access(folder, os.W_OK | os.X_OK):
-            yield Finding(name, Health.OK, str(folder))
+        if place:
+            yield Finding(name, Health.OK, str(place))
         else:
-            yield Finding(
-                name,
-                Health.MISSING,
-                f"{folder} may not be written",
-                "nothing works",
-                f"set {variable} to another",
-            )
+            yield Finding(name, Health.ABSENT, "not built yet", cost, mend)
 
 
-def _images() -> Iterator[Finding]:
-    guest = tiny_guest()
-    if guest:
-        yield Finding("tiny guest", Health.OK, str(guest.kernel.parent))
-    else:
-        yield Finding(
-            "tiny guest", Health.ABSENT, "not built yet", "the first demo builds it", "xenwire image build"
-        )
-    dom0 = dom0_image(Release.BOOKWORM)
-    if dom0:
-        yield Finding("lab image", Health.OK, str(dom0.root.parent))
-    else:
-        yield Finding(
-            "lab image", Health.ABSENT, "not built yet", "the first lab builds it", "xenwire lab build"
-        )
+def _advised(cost: str, error: XenwireError) -> str:
+    return f"{cost}; {error.hint}" if error.hint else cost
 
 
-def _install(package: str) -> str:
-    return f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install {package}"
+def _install(*packages: str) -> str:
+    return _as_root(f"apt-get install {shlex.join(packages)}")
+
+
+def _as_root(command: str) -> str:
+    return command if os.geteuid() == 0 else f"sudo {command}"
 
 
 def _user() -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import filecmp
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -799,16 +800,97 @@ async def test_copies_that_fail_say_why(session, tmp_path):
         await session.put(tmp_path / "none", "/tmp")
     with pytest.raises(
         XenwireError, match=r"cannot copy .*f to the lab: tar: /nowhere: Cannot open: No such file"
-    ):
+    ) as caught:
         await session.put(tmp_path / "f", "/nowhere/f")
-    with pytest.raises(
-        XenwireError, match=r"cannot copy /nowhere/f from the lab: tar: /nowhere: Cannot open"
-    ):
-        await session.get("/nowhere/f", tmp_path / "g")
-    with pytest.raises(XenwireError, match="Cannot stat"):
-        await session.get(str(tmp_path / "none"), tmp_path / "g")
+    assert caught.value.hint == "the folder that it goes into has to be there"
+    for missing in ("/nowhere/f", str(tmp_path / "none"), str(tmp_path / "f" / "g")):
+        with pytest.raises(NotFound, match=f"cannot copy {missing} from the lab: it does not exist"):
+            await session.get(missing, tmp_path / "g")
     assert not (tmp_path / "g").exists()
     assert await session.run(["true"]) == 0
+
+
+@pytest.mark.parametrize("remote", ["", ".", "..", "/", "/etc/../..", "d/.."])
+async def test_what_has_no_name_is_not_copied_out(session, tmp_path, remote):
+    (tmp_path / "local").mkdir()
+    with pytest.raises(UsageError, match=r"cannot copy .* from the lab: .* is no name for a copy") as caught:
+        await session.get(remote, tmp_path / "local")
+    assert caught.value.hint
+
+
+async def test_a_copy_never_leaves_its_folder(session, tmp_path):
+    (tmp_path / "there" / "d").mkdir(parents=True)
+    (tmp_path / "there" / "f").write_bytes(b"f")
+    (tmp_path / "here" / "local").mkdir(parents=True)
+    await session.get(str(tmp_path / "there" / "d" / ".."), tmp_path / "here" / "local")
+    assert os.listdir(tmp_path / "here") == ["local"]
+    assert (tmp_path / "here" / "local" / "there" / "f").read_bytes() == b"f"
+
+
+@pytest.mark.parametrize("remote", ["none/..", "none/.", "f/.."])
+async def test_what_would_have_no_name_is_not_copied_in(session, tmp_path, remote):
+    (tmp_path / "f").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"cannot copy .*f to the lab: .* is no name for a copy"):
+        await session.put(tmp_path / "f", str(tmp_path) + "/" + remote)
+    with pytest.raises(UsageError, match="cannot copy / to the lab: / is no name for a copy"):
+        await session.put(Path("/"), str(tmp_path))
+
+
+async def get_fails(agent, group, remote, local, reason):
+    async with agent.open() as session:
+        with pytest.raises(group) as caught:
+            await session.get(str(remote), local)
+    assert str(caught.value) == f"cannot copy {remote} from the lab: {reason}"
+    assert caught.value.hint.startswith("copy it to another folder")
+
+
+async def test_a_place_that_cannot_be_written_is_told(agent, tmp_path):
+    (tmp_path / "tree" / "sub").mkdir(parents=True)
+    (tmp_path / "tree" / "sub" / "f").write_bytes(bytes(1000))
+    (tmp_path / "copy" / "sub" / "f").mkdir(parents=True)
+    file, tree, gone = tmp_path / "tree" / "sub" / "f", tmp_path / "tree", tmp_path / "none" / "x"
+    await get_fails(agent, NotFound, file, gone, f"{gone}: No such file or directory")
+    await get_fails(agent, NotFound, tree, gone, f"{gone}: No such file or directory")
+    taken = tmp_path / "copy" / "sub" / "f"
+    await get_fails(agent, XenwireError, tree / "sub", tmp_path / "copy", f"{taken}: Is a directory")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        await get_fails(agent, XenwireError, file, tmp_path / "full", f"{tmp_path / 'full'}: File too large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "full").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+async def test_a_copy_that_is_not_permitted(agent, tmp_path):
+    (tmp_path / "f").write_bytes(b"")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d").chmod(0o500)
+    await get_fails(agent, Denied, tmp_path / "f", tmp_path / "d", f"{tmp_path}/d/f: Permission denied")
+    (tmp_path / "f").chmod(0)
+    async with agent.open() as session:
+        with pytest.raises(Denied, match=f"cannot copy {tmp_path}/f to the lab: .*: Permission denied"):
+            await session.put(tmp_path / "f", "/tmp")
+
+
+async def test_a_file_that_goes_while_it_is_copied(agent, tmp_path):
+    (tmp_path / "d").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "d" / name).write_bytes(bytes(10_000_000))
+    async with agent.open() as session:
+        real, chunks = session._feed_data, 0
+
+        async def feed(data):
+            nonlocal chunks
+            chunks += 1
+            if chunks == 10:
+                (tmp_path / "d" / "b").unlink()
+            await real(data)
+
+        session._feed_data = feed
+        with pytest.raises(NotFound, match=f"cannot copy {tmp_path}/d to the lab: {tmp_path}/d/b: No such"):
+            await session.put(tmp_path / "d", str(tmp_path / "copy"))
 
 
 async def test_what_is_no_file_is_left_out(session, tmp_path):

@@ -1,6 +1,7 @@
 """Archives that a hostile dom0 may send, and honest ones, cut anywhere."""
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -116,6 +117,45 @@ def test_modes(target):
     assert stat.S_IMODE((target / "f").stat().st_mode) == 0o755
     assert stat.S_IMODE((target / "d").stat().st_mode) == 0o700
     assert (target / "f").stat().st_mtime == 1000
+
+
+def test_modes_are_kept_whatever_the_umask(target):
+    top, sub = member(".", tarfile.DIRTYPE, mode=0o1777), member("d", tarfile.DIRTYPE, mode=0o575)
+    before = os.umask(0o077)
+    try:
+        unpack(target, top, sub, member("implied/f", mode=0o666), END)
+        assert stat.S_IMODE(target.stat().st_mode) == 0o777
+        assert stat.S_IMODE((target / "d").stat().st_mode) == 0o775
+        assert stat.S_IMODE((target / "implied/f").stat().st_mode) == 0o666
+        assert stat.S_IMODE((target / "implied").stat().st_mode) == 0o700
+        unpack(target, member(".", tarfile.DIRTYPE, mode=0o700), END)
+        assert stat.S_IMODE(target.stat().st_mode) == 0o777
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("archive", [TOP + member("f", content=b"x"), member("f", content=b"x"), member("f")])
+def test_a_file_whose_mode_cannot_be_set(target, monkeypatch, archive):
+    def refuse(fd, mode):
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)  # as on a file system without modes
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(PermissionError) as caught:
+        unpack(target, archive, END)
+    assert caught.value.filename == str(target / "f" if archive.startswith(TOP) else target)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_place_that_cannot_be_written_is_told(target):
+    (target / "d" / "f").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError) as caught:
+        unpack(target, TOP, member("d/f", content=b"x"), END)
+    assert caught.value.filename == str(target / "d" / "f")
+    with pytest.raises(FileNotFoundError) as caught:
+        unpack(target / "none" / "f", member("f", content=b"x"), END)
+    assert caught.value.filename == str(target / "none" / "f")
 
 
 @pytest.mark.parametrize(

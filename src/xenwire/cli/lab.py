@@ -20,6 +20,7 @@ from xenwire.cli._terminal import join_terminal, raw_terminal, readable, write_o
 from xenwire.errors import NotFound, TimedOut, UsageError, XenwireError
 from xenwire.images import Release, build_dom0
 from xenwire.lab import Lab, LabSession, Profile, Tty, Xenstored
+from xenwire.lab.package import install
 from xenwire.runtime.main import run
 from xenwire.runtime.process import ExitStatus
 
@@ -124,11 +125,13 @@ def build(release: str, force: bool) -> None:
     context_settings={"allow_interspersed_args": False},
     epilog="\b\nExamples:\n  xenwire lab run -- xl list\n"
     "  xenwire lab run --put guest.cfg:/root/ -- xl create /root/guest.cfg\n"
+    "  xenwire lab run --install -- xenwire list\n"
     "  xenwire lab run --rm --xenstored ocaml -- xenstore-ls -f",
 )
 @click.argument("command", nargs=-1, required=True)
 @name_option
 @profile_options
+@click.option("--install", "with_xenwire", is_flag=True, help="Put this very Xenwire into dom0, before.")
 @click.option(
     "--put", "puts", multiple=True, metavar="LOCAL:REMOTE", help="Copy a file or folder in, before."
 )
@@ -140,6 +143,7 @@ def build(release: str, force: bool) -> None:
 def run_(
     command: tuple[str, ...],
     name: str,
+    with_xenwire: bool,
     puts: tuple[str, ...],
     gets: tuple[str, ...],
     timeout: float | None,
@@ -156,6 +160,8 @@ def run_(
     async def main() -> ExitStatus:
         async with _started(name, _profile(name, choices), throw_away) as found:
             async with found.session() as session:
+                if with_xenwire:
+                    await install(session)
                 for local, remote in to_put:
                     _left_out(await session.put(Path(local), remote))
                 try:

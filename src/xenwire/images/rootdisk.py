@@ -29,16 +29,21 @@ _SIZE: Final = "2G"  # of the disk; the file has holes where it is empty
 
 
 async def check() -> None:
-    """Raise NotFound if a program is missing, XenwireError if this user cannot have the namespaces."""
+    """Raise NotFound if a program is missing, XenwireError if this user cannot have the namespaces.
+
+    NotFound has `packages` in its context, those to install.
+    """
     user = os.geteuid() != 0
     tools = _TOOLS | _USER_TOOLS if user else _TOOLS
     places = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     missing = [program for program in tools if shutil.which(program, path=places) is None]
     if missing:
+        packages = [tools[program] for program in missing]
         raise NotFound(
             "cannot build the image",
             reason=f"there is no program {', '.join(missing)}",
-            hint=f"apt-get install {' '.join(tools[program] for program in missing)}",
+            hint=f"apt-get install {' '.join(packages)}",
+            packages=packages,
         )
     try:
         await _tool.run([*_namespaces(), "mount", "-t", "tmpfs", "probe", "/tmp"])  # noqa: S108  in it only

@@ -18,7 +18,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -74,7 +74,10 @@ _MAX_WORDS: Final = 2000
 """Bytes of a failed tar's last words that are told."""
 
 _UNPACK: Final = ("tar", "--extract", "--preserve-permissions", "--file=-", "--directory")
-_PACK: Final = """
+_MISSING: Final = 3
+"""The status of `_PACK` if there is no such file; tar has none above 2."""
+_PACK: Final = f"""
+[ -e "$1" ] || exit {_MISSING}
 if [ -d "$1" ]; then
     exec tar --create --format=gnu --file=- --directory="$1" .
 fi
@@ -82,6 +85,8 @@ exec tar --create --format=gnu --dereference --file=- --directory="$2" -- "$3"
 """
 _CHANGED: Final = 1
 """GNU tar's status where a file has changed while it was read."""
+_READABLE: Final = "see that it is there and that you may read it"
+_WRITABLE: Final = "copy it to another folder: one that is there, that you may write, and that has room"
 
 
 class LabSession:
@@ -217,22 +222,29 @@ class LabSession:
         kept, symbolic links stay links, all belongs to root. Gives what was left out: devices, pipes,
         sockets.
 
-        Raises NotFound, Denied, XenwireError.
+        Raises NotFound, Denied, UsageError (a path such as /), XenwireError.
         """
-        if not local.exists():
-            raise NotFound(f"cannot copy {local} to the lab", reason="it does not exist")
-        folder, name = posixpath.split(remote)
-        if not name or await self.run(["test", "-d", _no_option(remote)]) == 0:
-            folder, name = remote, local.resolve().name if local.name in ("", "..") else local.name
+        failure = f"cannot copy {local} to the lab"
         left_out: list[str] = []
         words = _Words()
-        status = await self.run(
-            [*_UNPACK, _no_option(folder)],
-            stdin=_Chunks(pack(local, name, left_out)),
-            on_stderr=words.take,
-        )
+        with _files(failure, local, _READABLE):
+            if not local.exists():
+                raise NotFound(failure, reason="it does not exist", hint=_READABLE)
+            folder, name = posixpath.split(remote)
+            if not name or await self.run(["test", "-d", _no_option(remote)]) == 0:
+                folder, name = remote, local.resolve().name if local.name in ("", "..") else local.name
+            _check_name(name, failure)
+            status = await self.run(
+                [*_UNPACK, _no_option(folder)],
+                stdin=_Chunks(pack(local, name, left_out)),
+                on_stderr=words.take,
+            )
         if status != 0:
-            raise XenwireError(f"cannot copy {local} to the lab", reason=words.text or f"tar {status}")
+            raise XenwireError(
+                failure,
+                reason=words.text or f"tar {status}",
+                hint="the folder that it goes into has to be there",
+            )
         return left_out
 
     async def get(self, remote: str, local: Path) -> list[str]:
@@ -241,25 +253,33 @@ class LabSession:
         The folder that it goes into has to be there. Files are replaced, folders joined, modes and times
         kept, all belongs to the user: see `Unpacker`, also for what is left out, which is given.
 
-        Raises NotFound if there is no such file, ProtocolError, XenwireError.
+        Raises NotFound (no such file, or nothing to put it in), Denied, UsageError (a path such as /),
+        ProtocolError, XenwireError.
         """
-        folder, name = posixpath.split(remote.rstrip("/"))
-        target = local / name if local.is_dir() else local
+        failure = f"cannot copy {remote} from the lab"
+        name = posixpath.basename(posixpath.normpath(remote))
+        _check_name(name, failure)
+        folder, entry = posixpath.split(remote.rstrip("/"))
         words = _Words()
-        with Unpacker(target) as unpacker:
+        with (
+            _files(failure, local, _WRITABLE),
+            Unpacker(local / name if local.is_dir() else local) as unpacker,
+        ):
 
             async def unpack(data: bytes) -> None:
                 await _in_thread(unpacker.feed, data)
 
             status = await self.run(
-                ["sh", "-c", _PACK, "sh", _no_option(remote), _no_option(folder), name],
+                ["sh", "-c", _PACK, "sh", _no_option(remote), _no_option(folder), entry],
                 on_stdout=unpack,
                 on_stderr=words.take,
             )
-            if status not in (0, _CHANGED) or not unpacker.whole:
-                why = words.text or f"tar {status}, and what came is not whole"
-                raise XenwireError(f"cannot copy {remote} from the lab", reason=why)
-            return unpacker.left_out
+        if status == _MISSING:
+            raise NotFound(failure, reason="it does not exist", hint="see what does: xenwire lab run -- ls")
+        if status not in (0, _CHANGED) or not unpacker.whole:
+            why = words.text or f"tar {status}, and what came is not whole"
+            raise XenwireError(failure, reason=why)
+        return unpacker.left_out
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -440,6 +460,26 @@ def _no_option(path: str) -> str:
     return path if path.startswith("/") else f"./{path}"
 
 
+def _check_name(name: str, failure: str) -> None:
+    """Refuse a name under which a copy would not be in the folder that it is put in."""
+    if name in ("", ".", ".."):
+        raise UsageError(
+            failure, reason=f"{name or '/'} is no name for a copy", hint="give a path that ends with a name"
+        )
+
+
+@contextmanager
+def _files(failure: str, path: Path, hint: str) -> Iterator[None]:
+    """Tell of a file here, `path` or one in it, that cannot be read or written."""
+    try:
+        yield
+    except OSError as error:
+        group = {errno.ENOENT: NotFound, errno.EACCES: Denied, errno.EPERM: Denied}
+        raise group.get(error.errno or 0, XenwireError)(
+            failure, reason=f"{error.filename or path}: {error.strerror}", hint=hint
+        ) from error
+
+
 class _Chunks:
     """A blocking iterator, made asynchronous."""
 
@@ -457,9 +497,11 @@ class _Chunks:
 
 
 async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a blocking function that is not long; when cancelled, wait until it has returned."""
+    """Call a blocking function that is not long; when cancelled, even twice, wait until it has returned."""
     call = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
     try:
         return await asyncio.shield(call)
     finally:
-        await asyncio.wait({call})
+        while not call.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({call})

@@ -88,15 +88,17 @@ class Unpacker:
     through a symbolic link. Left out are links that lead out, hard links to anything but a file, devices,
     pipes, sockets.
 
-    What is there already is kept (folders) or replaced (all else, links included). Modes are kept but for
-    set-id and sticky bits; the owner of a folder may always enter and change it; times of files are kept; all
-    belongs to the user. Used as a context manager: a file that has not come to its end goes with the block.
+    What is there already is kept (folders) or replaced (all else, links included). What is made has the mode
+    that the archive says, whatever the umask, but for set-id and sticky bits; the owner of a folder may
+    always enter and change it; times of files are kept; all belongs to the user. Used as a context manager: a
+    file that has not come to its end goes with the block.
     """
 
     def __init__(self, target: Path) -> None:
         self.left_out: list[str] = []
         """Names in the archive; the first 1000."""
         self._target = target
+        self._path = target  # of the member at hand
         self._root: int | None = None
         self._single = False
         self._buffer = bytearray()
@@ -112,13 +114,25 @@ class Unpacker:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.discard()
-        if self._root is not None:
-            os.close(self._root)
+        try:
+            if self._file is not None:
+                self._file.discard()
+        finally:
+            if self._root is not None:
+                os.close(self._root)
 
     def feed(self, data: bytes) -> None:
-        """Write what has come. Raises ProtocolError for what is no such archive, OSError."""
+        """Write what has come.
+
+        Raises ProtocolError for what is no such archive, OSError with the path that cannot be written.
+        """
+        try:
+            self._feed(data)
+        except OSError as error:
+            error.filename = str(self._path)  # it was only the last name, or none
+            raise
+
+    def _feed(self, data: bytes) -> None:
         self._buffer += data
         while not self._over:
             if self._left or self._padding:
@@ -145,8 +159,8 @@ class Unpacker:
             self._padding -= skipped
             count += skipped
             if self._file is not None:
-                self._file.finish()
-                self._file = None
+                file, self._file = self._file, None  # it is closed, also if that fails
+                file.finish()
         del self._buffer[:count]
 
     def _member(self) -> bool:
@@ -188,6 +202,7 @@ class Unpacker:
             raise _malformed(f"a path that leads out: {info.name!r}")
         if not parts:
             return
+        self._path = self._target.joinpath(*parts)
         folder = self._enter(parts[:-1])
         try:
             if not self._create(info, folder, parts):
@@ -197,8 +212,12 @@ class Unpacker:
 
     def _begin_top(self, info: tarfile.TarInfo) -> None:
         if info.isdir():
-            self._target.mkdir(exist_ok=True)
+            made = not self._target.is_dir()
+            if made:
+                self._target.mkdir()
             self._root = os.open(self._target, os.O_RDONLY | os.O_DIRECTORY)
+            if made:
+                os.fchmod(self._root, _folder_mode(info))
             return
         self._single = True
         self._root = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -213,7 +232,7 @@ class Unpacker:
         if info.isreg():
             self._open_file(info, folder, name)
         elif info.isdir():
-            os.close(_enter(folder, name, info.mode & 0o777))
+            os.close(_enter(folder, name, _folder_mode(info)))
         elif info.issym() and _stays(info.linkname, len(parts) - 1):
             _make_way(folder, name)
             os.symlink(info.linkname, name, dir_fd=folder)
@@ -255,7 +274,7 @@ class Unpacker:
         for part in parts:
             outer = folder
             try:
-                folder = _enter(outer, part, 0o777)
+                folder = _enter(outer, part)
             finally:
                 os.close(outer)
         return folder
@@ -291,24 +310,42 @@ class _File:
             os.fchmod(self._fd, self._mode)
             os.utime(self._fd, (self._mtime, self._mtime))
         finally:
-            os.close(self._fd)
-            os.close(self._folder)
+            self._close()
 
     def discard(self) -> None:
-        os.close(self._fd)
         with suppress(OSError):
             os.unlink(self._name, dir_fd=self._folder)
-        os.close(self._folder)
+        self._close()
+
+    def _close(self) -> None:
+        try:
+            os.close(self._fd)
+        finally:
+            os.close(self._folder)
 
 
-def _enter(folder: int, name: str, mode: int) -> int:
-    """Open a folder in a folder, made where it is missing; no symbolic link is followed."""
+def _folder_mode(info: tarfile.TarInfo) -> int:
+    return info.mode & 0o777 | 0o700
+
+
+def _enter(folder: int, name: str, mode: int | None = None) -> int:
+    """Open a folder in a folder, made where it is missing; no symbolic link is followed.
+
+    `mode`: of one that is made; None leaves it to the umask.
+    """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
         return os.open(name, flags, dir_fd=folder)
     except FileNotFoundError:
-        os.mkdir(name, mode | 0o700, dir_fd=folder)
-        return os.open(name, flags, dir_fd=folder)
+        os.mkdir(name, dir_fd=folder)
+        made = os.open(name, flags, dir_fd=folder)
+    try:
+        if mode is not None:
+            os.fchmod(made, mode)
+    except BaseException:
+        os.close(made)
+        raise
+    return made
 
 
 def _make_way(folder: int, name: str) -> None:
