@@ -1,7 +1,8 @@
 """Xenwire: device models and private wires for virtual machines, over Xenstore.
 
     async with xenwire.connect() as host:
-        domain = await host.create(xenwire.parse_config(text, "guest.cfg").config)
+        config = xenwire.parse_config(text, "guest.cfg").config
+        domain = await host.create(config, text=text)
         for channel in await domain.channels():
             print(channel.name, channel.kind, channel.place)
 

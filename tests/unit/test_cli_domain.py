@@ -73,13 +73,13 @@ class FakeHost(Host):
     async def domains(self):
         return [guest._info() for guest in self.guests]
 
-    async def create(self, config, *, paused=False, timeout=60.0, progress=lambda _phase: None):
+    async def create(self, config, *, text=None, paused=False, timeout=60.0, progress=lambda _phase: None):
         progress("registered")
         guest = Guest(self, len(self.guests) + 1, config.name)
         self.guests.append(guest)
         return guest
 
-    async def plan(self, config):
+    async def plan(self, config, *, text=None):
         return [f"write {config.name}", "start it"]
 
     async def find(self, reference):

@@ -33,7 +33,7 @@ host_option = click.option(
     metavar="URI",
     envvar="XENWIRE_HOST",
     show_envvar=True,
-    help="Where domains run: qemu: (plain QEMU, embedded store).",
+    help="Where domains run: xen: (this dom0's Xen host), the default there, or qemu: (plain QEMU).",
 )
 
 domain_argument = click.argument("domain")

@@ -17,7 +17,7 @@ from xenwire.hosts import Domain, DomainInfo, DomainState, connect
 from xenwire.runtime.main import commit, run
 
 if TYPE_CHECKING:
-    from xenwire.config import DomainConfig
+    from xenwire.config import ParsedConfig
 
 __all__ = ["act", "create", "destroy", "list_domains", "pause", "unpause", "wait"]
 
@@ -40,15 +40,13 @@ def emit_domains(infos: list[DomainInfo], *, one: bool = False) -> None:
     emit(records, _COLUMNS, wide=("uuid",), one=one, mib=("memory",))
 
 
-def load_config(path: Path) -> DomainConfig:
-    """Read a configuration; its warnings go to stderr. Raises NotFound, XenwireError, ConfigError."""
+def load_config(path: Path) -> tuple[bytes, ParsedConfig]:
+    """Read a configuration. Raises NotFound, XenwireError, ConfigError."""
     from xenwire.config import parse_config
     from xenwire.config.xlcfg import MAX_SIZE
 
-    parsed = parse_config(read_file(path, MAX_SIZE), str(path))
-    for warning in parsed.warnings:
-        note(str(warning))
-    return parsed.config
+    text = read_file(path, MAX_SIZE)
+    return text, parse_config(text, str(path))
 
 
 def act(host: str | None, domain: str, action: Callable[[Domain], Awaitable[None]]) -> None:
@@ -82,17 +80,20 @@ def create(config: Path, host: str | None, paused: bool, attach: bool, dry_run: 
     It outlives this command. If anything fails, or you press Ctrl-C, nothing of it is left; with --console
     that holds until its console has been joined.
     """
-    domain_config = load_config(config)
+    text, parsed = load_config(config)
     phases = Phases()
 
     async def main() -> None:
         async with connect(host) as where:
+            if not where.needs_text:  # else xl uses every key, and warns in its own words
+                for warning in parsed.warnings:
+                    note(str(warning))
             if dry_run:
-                plan = await where.plan(domain_config)
+                plan = await where.plan(parsed.config, text=text)
                 emit(({"step": step} for step in plan), ("step",), text=plan)
                 return
             domain = await where.create(
-                domain_config, paused=paused or attach, timeout=timeout, progress=phases
+                parsed.config, text=text, paused=paused or attach, timeout=timeout, progress=phases
             )
             async with AsyncExitStack() as undo:
                 undo.push_async_callback(domain.destroy)

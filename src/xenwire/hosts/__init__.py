@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from xenwire.errors import UsageError
 from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host
+from xenwire.hosts.dom0 import refusal
 
 __all__ = ["Domain", "DomainInfo", "DomainState", "Host", "connect"]
 
@@ -13,10 +14,17 @@ __all__ = ["Domain", "DomainInfo", "DomainState", "Host", "connect"]
 def connect(uri: str | None = None) -> AbstractAsyncContextManager[Host]:
     """Give the host that `uri` names, connected while the context lasts; what it needs is started.
 
-    `qemu:` is plain QEMU with an embedded store, and the default. Raises UsageError for another URI.
+    `xen:` is the Xen host whose dom0 this is, `qemu:` plain QEMU with an embedded store. The default is Xen
+    where this is a dom0 and its store may be used, else QEMU. Raises UsageError for another URI.
     """
+    if uri == "xen:" or (not uri and refusal() is None):
+        from xenwire.hosts.xen import XenHost
+
+        return XenHost.connect()
     if uri in (None, "", "qemu:"):
         from xenwire.hosts.qemu import QemuHost
 
         return QemuHost.connect()
-    raise UsageError(f"not a host: {uri}", reason="the only kind of host is qemu:", hint="leave --host out")
+    raise UsageError(
+        f"not a host: {uri}", reason="the kinds of host are xen: and qemu:", hint="leave --host out"
+    )

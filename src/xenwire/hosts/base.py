@@ -116,6 +116,8 @@ class Host(ABC):
     """A place where domains run."""
 
     uri: str
+    needs_text: bool = False
+    """Whether `create` and `plan` need `text`: it builds domains from all that their configurations say."""
 
     @abstractmethod
     async def domains(self) -> list[DomainInfo]:
@@ -126,18 +128,20 @@ class Host(ABC):
         self,
         config: DomainConfig,
         *,
+        text: bytes | None = None,
         paused: bool = False,
         timeout: float = 60.0,
         progress: Progress = lambda _phase: None,
     ) -> Domain:
         """Create a domain; nothing of it is left where that fails or is cancelled.
 
-        `timeout`: seconds that its device model has to be ready. Raises Conflict (name or uuid in use),
-        NotFound (kernel, QEMU), TimedOut, XenwireError with the device model's last words.
+        `text`: the xl.cfg that `config` was read from. `timeout`: seconds that it may take to build it, or
+        that its device model has to be ready. Raises Conflict (name or uuid in use), NotFound (kernel, QEMU),
+        TimedOut, UsageError (this host needs the text), XenwireError with the last words of what failed.
         """
 
     @abstractmethod
-    async def plan(self, config: DomainConfig) -> list[str]:
+    async def plan(self, config: DomainConfig, *, text: bytes | None = None) -> list[str]:
         """Tell what `create` would do, a line each: nodes written, programs started. Nothing is done."""
 
     @abstractmethod

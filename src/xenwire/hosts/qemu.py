@@ -104,7 +104,7 @@ class QemuHost(Host):
         found = resolve(reference, await self.domains())
         return QemuDomain(self, found.domid, found.name)
 
-    async def plan(self, config: DomainConfig) -> list[str]:
+    async def plan(self, config: DomainConfig, *, text: bytes | None = None) -> list[str]:
         arguments = qemu_arguments(config, accelerator())
         domid = await _free_domid(self.store)
         nodes = _all_nodes(domid, config, config.uuid or uuids.uuid4(), arguments)
@@ -120,6 +120,7 @@ class QemuHost(Host):
         self,
         config: DomainConfig,
         *,
+        text: bytes | None = None,
         paused: bool = False,
         timeout: float = 60.0,
         progress: Progress = lambda _phase: None,

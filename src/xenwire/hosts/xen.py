@@ -1,0 +1,273 @@
+"""Domains of a real Xen host, seen from its dom0.
+
+The installed xl builds and ends them, and tells which there are and how they stand; what they are made of
+stands in the store. Who created a domain makes no difference, and nothing is remembered between commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import uuid as uuids
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from xenwire.channels.keys import Channel, read_channels
+from xenwire.devicemodel.toolstack import DeviceModel
+from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
+from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, resolve
+from xenwire.hosts.dom0 import refusal
+from xenwire.hosts.nodes import domain_path
+from xenwire.runtime.lock import FileLock
+from xenwire.runtime.places import run_dir
+from xenwire.runtime.race import before
+from xenwire.types import DOM0, DomId
+from xenwire.xenstore import Store
+from xenwire.xl import Flag, ListedDomain, Xl
+
+if TYPE_CHECKING:
+    from xenwire.config import DomainConfig
+
+__all__ = ["XenHost"]
+
+_log = logging.getLogger(__name__)
+
+_POLL: Final = 0.5  # seconds
+_CONSOLE_TIMEOUT: Final = 10.0  # seconds that xenconsoled has to open the console of a new domain
+_MOST_PAUSES: Final = 256
+
+_STATES: Final = (
+    (Flag.CRASHED, DomainState.CRASHED),
+    (Flag.SHUTDOWN | Flag.DYING, DomainState.SHUTDOWN),
+    (Flag.PAUSED, DomainState.PAUSED),
+)
+"""What flags mean for the state, the strongest first. Without any of them a domain runs, or could."""
+
+
+class XenHost(Host):
+    """The Xen host whose dom0 this is. Made by `XenHost.connect`."""
+
+    uri = "xen:"
+    needs_text = True
+
+    def __init__(self, store: Store, xl: Xl) -> None:
+        self.store = store
+        self.xl = xl
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls) -> AsyncIterator[Self]:
+        """Connect to the host's store for the length of the block.
+
+        Raises Unreachable if this is no dom0 or its store does not run, Denied, NotFound (no xl).
+        """
+        if error := refusal():
+            raise error
+        xl = Xl.find()
+        async with Store.connect() as store:
+            yield cls(store, xl)
+
+    async def domains(self) -> list[DomainInfo]:
+        """Tell all its domains, by domid: Domain-0 too, as xl does."""
+        return await asyncio.gather(*(self._info(listed) for listed in await self.xl.domains()))
+
+    async def find(self, reference: str) -> Domain:
+        found = resolve(reference, await self.domains())
+        return XenDomain(self, found.domid, found.name, found.uuid)
+
+    async def plan(self, config: DomainConfig, *, text: bytes | None = None) -> list[str]:
+        whole = _whole(config, text, config.uuid or uuids.uuid4())
+        return ["have xl build a domain, its processors stopped, from:", *await self.xl.dry_run(whole)]
+
+    async def create(
+        self,
+        config: DomainConfig,
+        *,
+        text: bytes | None = None,
+        paused: bool = False,
+        timeout: float = 60.0,
+        progress: Progress = lambda _phase: None,
+    ) -> Domain:
+        uuid = config.uuid or uuids.uuid4()
+        whole = _whole(config, text, uuid)
+        # xl builds one domain after another anyway; with this, what is in the way is seen beforehand.
+        async with FileLock(run_dir() / "create.lock").held(timeout):
+            await self._refuse_taken(config, uuid)
+            domain = await self._build(config, uuid, whole, timeout)
+            try:
+                progress(f"domain {domain.domid} built by xl")
+                if not paused:
+                    await domain.unpause()
+                    progress("processors running")
+            except BaseException:
+                with suppress(NotFound):
+                    await domain.destroy()
+                raise
+        return domain
+
+    async def _refuse_taken(self, config: DomainConfig, uuid: uuids.UUID) -> None:
+        message = f"cannot create domain {config.name!r}"
+        for other in await self.domains():
+            if other.name == config.name:
+                raise Conflict(
+                    message,
+                    reason=f"domain {other.domid} has this name",
+                    hint=f"destroy it first (xenwire destroy {other.domid}), or choose another name",
+                )
+            if other.uuid == uuid:
+                raise Conflict(
+                    message, reason=f"domain {other.domid} has the uuid {uuid}", hint="leave uuid out"
+                )
+
+    async def _build(self, config: DomainConfig, uuid: uuids.UUID, text: bytes, timeout: float) -> XenDomain:
+        """Have xl build a domain. What was built is found by its uuid, since xl does not tell its domid."""
+        try:
+            for words in await self.xl.create(config.name, text, timeout):
+                _log.warning("xl: %s", words)
+            domain = await self._built(config, uuid)
+        except BaseException as error:
+            # When xl fails by itself it removes what it made; another's domain may have this uuid then.
+            if isinstance(error, TimedOut) or not isinstance(error, XenwireError):
+                await self._remove_built(uuid)
+            raise
+        return domain
+
+    async def _built(self, config: DomainConfig, uuid: uuids.UUID) -> XenDomain:
+        for listed in await self.xl.domains():
+            if listed.uuid == uuid:
+                return XenDomain(self, listed.domid, config.name, uuid)
+        raise XenwireError(
+            f"domain {config.name!r} is gone", reason="xl has built it, and then it was not there any more"
+        )
+
+    async def _remove_built(self, uuid: uuids.UUID) -> None:
+        """Remove what an xl that was stopped had built so far: it may have no name yet, and no node."""
+        for listed in await self.xl.domains():
+            if listed.uuid == uuid:
+                await self.xl.destroy(listed.domid)
+
+    async def _info(self, listed: ListedDomain) -> DomainInfo:
+        name = await self.store.get(domain_path(listed.domid) / "name")
+        state = next((state for flags, state in _STATES if listed.flags & flags), DomainState.RUNNING)
+        return DomainInfo(
+            listed.domid,
+            listed.name if name is None else os.fsdecode(name),
+            listed.uuid,
+            state,
+            listed.memory,
+            listed.vcpus,
+        )
+
+
+class XenDomain(Domain):
+    """A domain of a XenHost, told from later ones by its uuid."""
+
+    def __init__(self, host: XenHost, domid: DomId, name: str, uuid: uuids.UUID) -> None:
+        self.domid = domid
+        self.name = name
+        self.uuid = uuid
+        self._host = host
+        self._store = host.store
+        self._xl = host.xl
+
+    @property
+    def device_model(self) -> DeviceModel:
+        """What is below `$QEMU`, by libxl's QEMU. A PV domain may have none, and then says nothing there."""
+        return DeviceModel(self._store, self.domid, run_dir())
+
+    async def info(self) -> DomainInfo:
+        try:
+            listed = await self._xl.domains(self.domid)
+        except NotFound as error:
+            raise self._gone() from error
+        if [domain.uuid for domain in listed] != [self.uuid]:
+            raise self._gone()
+        return await self._host._info(listed[0])
+
+    def _gone(self) -> NotFound:
+        return NotFound(f"there is no domain {self.name!r} any more", hint="see: xenwire list")
+
+    async def channels(self) -> list[Channel]:
+        return await read_channels(self._store, self.domid)
+
+    async def console(self) -> Path:
+        """Give the terminal of an HVM domain's first serial port, else of its console, once it is open."""
+        home = domain_path(self.domid)
+        tty = await self._store.get(home / "serial" / 0 / "tty")
+        if not tty and await self._store.exists(home / "console"):
+            with suppress(TimedOut):
+                tty = await self._store.wait_for(home / "console" / "tty", bool, _CONSOLE_TIMEOUT)
+        if not tty:
+            raise NotFound(
+                f"domain {self.name} has no console to attach to",
+                reason="nobody has opened a terminal for it",
+                hint="does xenconsoled run?" if self.domid != DOM0 else "you are in it",
+            )
+        return Path(os.fsdecode(tty))
+
+    async def pause(self) -> None:
+        info = await self._living("pause")
+        if info.state is not DomainState.PAUSED:  # Xen counts, and would want as many `unpause`
+            await self._xl.pause(self.domid)
+
+    async def unpause(self) -> None:
+        for _ in range(_MOST_PAUSES):
+            info = await self._living("unpause")
+            if info.state is not DomainState.PAUSED:
+                return
+            await self._xl.unpause(self.domid)
+        raise XenwireError(f"cannot unpause domain {self.name}", reason="somebody pauses it again and again")
+
+    async def _living(self, verb: str) -> DomainInfo:
+        """Tell how it stands. Raises UsageError for Domain-0, Unreachable if the guest has ended."""
+        self._refuse_dom0(verb)
+        info = await self.info()
+        if info.state in (DomainState.SHUTDOWN, DomainState.CRASHED):
+            raise Unreachable(
+                f"cannot {verb} domain {self.name}",
+                reason=f"its state is {info.state}",
+                hint=f"destroy it: xenwire destroy {self.domid}",
+            )
+        return info
+
+    def _refuse_dom0(self, verb: str) -> None:
+        if self.domid == DOM0:
+            raise UsageError(
+                f"cannot {verb} {self.name}", reason="it is the domain that you are in", hint="name another"
+            )
+
+    async def destroy(self) -> None:
+        self._refuse_dom0("destroy")
+        await self.info()
+        await self._xl.destroy(self.domid)
+
+    async def wait_state(self, states: Iterable[DomainState], timeout: float) -> DomainInfo:
+        """Wait as every domain does. The store tells at once of a domain that ends; nobody of a pause.
+
+        Raises NotFound also where `on_poweroff` and its like have had xl destroy it.
+        """
+        wanted = set(states)
+        try:
+            async with asyncio.timeout(timeout), self._store.watch("@releaseDomain") as ended:
+                while (info := await self.info()).state not in wanted:
+                    await before(anext(ended), asyncio.sleep(_POLL))
+        except TimeoutError:
+            raise TimedOut(
+                f"domain {self.name} is not {' or '.join(sorted(wanted))}",
+                reason=f"waited {timeout:g} s; it is {(await self.info()).state}",
+            ) from None
+        return info
+
+
+def _whole(config: DomainConfig, text: bytes | None, uuid: uuids.UUID) -> bytes:
+    """Give the xl.cfg that xl is to build from: with a uuid, by which the domain is found."""
+    if text is None:
+        raise UsageError(
+            f"cannot create domain {config.name!r} on a Xen host",
+            reason="xl builds it from its whole configuration",
+            hint="pass text=, the xl.cfg that config was read from",
+        )
+    return text if config.uuid else text + f'\nuuid = "{uuid}"\n'.encode()
