@@ -138,6 +138,7 @@ async def assert_clean(ok):
     assert await ok("sh", "-c", "pgrep -x xl || true") == ""
 
 
+@pytest.mark.smoke
 async def test_a_domain_from_its_creation_to_its_end(ok, write):
     await write()
     out = await ok("xenwire", "create", "guest.cfg", "--paused", "--json")
