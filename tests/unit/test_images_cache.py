@@ -49,6 +49,9 @@ class Build:
         await self.go_on.wait()
         return b"kernel"
 
+    def bzimage(self, sysroot):
+        return b"bzimage"
+
     async def ramdisk(self, sysroot):
         return b"ramdisk"
 
@@ -73,6 +76,7 @@ async def build(images, tmp_path, monkeypatch):
     build = Build(tmp_path / "build")
     monkeypatch.setattr(guest.debian, "fetch", build.fetch)
     monkeypatch.setattr(guest, "kernel", build.kernel)
+    monkeypatch.setattr(guest, "bzimage", build.bzimage)
     monkeypatch.setattr(guest, "ramdisk", build.ramdisk)
     return build
 
@@ -85,6 +89,7 @@ async def test_built_once(build, images):
     assert tiny_guest() is None
     image = await build()
     assert image.kernel.read_bytes() == b"kernel"
+    assert image.bzimage.read_bytes() == b"bzimage"
     assert image.ramdisk.read_bytes() == b"ramdisk"
     assert image.packages == tuple(sorted(f"{name}_1_all.deb" for name in (*guest.PACKAGES, guest.KERNEL)))
     assert contents(images) == ["lock", "packages", f"tiny-guest-{image.key}"]

@@ -11,7 +11,7 @@ from xenwire.runtime.main import run
 
 __all__ = ["image"]
 
-_COLUMNS = ("kernel", "ramdisk", "cmdline")
+_COLUMNS = ("kernel", "bzimage", "ramdisk", "cmdline")
 
 
 @click.group()
@@ -44,6 +44,7 @@ def path() -> None:
 def _show(found: GuestImage) -> None:
     record = {
         "kernel": str(found.kernel),
+        "bzimage": str(found.bzimage),
         "ramdisk": str(found.ramdisk),
         "cmdline": found.cmdline,
         "key": found.key,

@@ -48,10 +48,66 @@ serve_new_ports() {
     done
 }
 
-# A shell with job control. Unlike a shell, login does not leave SIGINT ignored as `&` has set it.
+# Start what serves the channel $1 at /dev/$2, as $server. A terminal starts cooked: until it is raw, it echoes
+# and changes what comes.
+start_server() {
+    case $1 in
+        org.qemu.guest_agent.*)
+            qemu-ga --method=isa-serial --path="/dev/$2" --statedir=/run &
+            server=$!
+            ;;
+        org.xenwire.echo.*)
+            {
+                stty raw -echo <&4
+                cat <&4 >&4 &
+                server=$!
+            } 4<>"/dev/$2"
+            ;;
+    esac
+}
+
+# Serve the device $1 of Xen's at /dev/$2 as long as it is there. A later one of the same name is another folder.
+# cat ends with its terminal; the agent would stay, and be deaf.
+serve_channel() {
+    server=none
+    {
+        if name=$(xenstore-read "device/console/${1##*-}/name"); then
+            start_server "$name" "$2"
+            ln -sfT "../$2" "/dev/xen-channel/$name"
+        fi
+        echo 1<>/run/served
+        while [ /proc/self/fd/3 -ef "$1" ]; do
+            [ -e "/proc/$server/exe" ] || start_server "$name" "$2"
+            pause 1
+        done
+    } 3<"$1"
+    kill "$server"
+    rm "/run/$2" "/dev/xen-channel/$name"
+} 2>/dev/null
+
+# Xen's consoles from 1 on are channels. A console gets the lowest hvc that is free when it comes (Linux 5.8);
+# the primary one has hvc0. /run/hvcN is a link to the device that has it.
+serve_new_channels() {
+    for device in /sys/bus/xen/devices/console-[1-9]; do
+        [ -e "$device/driver" ] || continue
+        for taken in /run/hvc*; do
+            [ ! "$taken" -ef "$device" ] || continue 2
+        done
+        number=1
+        while [ -L "/run/hvc$number" ]; do
+            number=$((number + 1))
+        done
+        ln -s "$device" "/run/hvc$number"
+        serve_channel "$device" "hvc$number" &
+        read -r -t 10 _ <>/run/served
+    done
+}
+
+# A shell with job control at the terminal $1. Unlike a shell, login does not leave SIGINT ignored as `&` has
+# set it.
 console() {
     while :; do
-        setsid cttyhack login -f root
+        setsid -c login -f root <>"/dev/$1" >&0 2>&1
         sleep 1
     done
 }
@@ -66,8 +122,8 @@ mount -t sysfs sysfs /sys
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /tmp
-mkdir /dev/virtio-ports
-mkfifo /run/never
+mkdir /dev/virtio-ports /dev/xen-channel
+mkfifo /run/never /run/served
 
 # The kernel has set the name that was given as hostname= on its command line.
 read -r name </proc/sys/kernel/hostname
@@ -77,9 +133,16 @@ for module in /lib/modules/*.ko; do
     [ ! -e "$module" ] || insmod "$module"
 done
 serve_new_ports
-echo "xenwire guest: ready"
-console &
+serve_new_channels
+# A PV guest of Xen's has a tty0 that nobody sees and a ttyS0 that is not there.
+read -r consoles </sys/class/tty/console/active
+for console in $consoles; do
+    [ "$console" != tty0 ] || continue
+    echo "xenwire guest: ready" >"/dev/$console" || continue
+    console "$console" &
+done 2>/dev/null
 while :; do
     pause 0.2
     serve_new_ports
+    serve_new_channels
 done

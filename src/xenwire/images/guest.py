@@ -1,6 +1,6 @@
-"""The tiny guest: Debian's cloud kernel; busybox, virtio drivers and the QEMU guest agent in a ramdisk.
+"""The tiny guest: Debian's cloud kernel; in a ramdisk busybox, virtio drivers, QEMU's guest agent, xenstore.
 
-What it does when it runs is in `guest-init.sh`.
+The same kernel and ramdisk boot under QEMU and under Xen. What it does when it runs is in `guest-init.sh`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,23 @@ from xenwire.runtime.files import write_atomic
 
 __all__ = ["CMDLINE", "KERNEL", "PACKAGES", "GuestImage", "build_tiny_guest", "tiny_guest"]
 
-CMDLINE: Final = "console=ttyS0 quiet cryptomgr.notests"
-"""The kernel command line. Without the crypto self-tests it boots 0.3 s faster under software emulation."""
+CMDLINE: Final = "console=ttyS0 console=hvc0 quiet cryptomgr.notests"
+"""The kernel command line: each of these consoles is used where it exists, hvc0 by Xen's guests.
+
+Without the crypto self-tests it boots 0.3 s faster under software emulation.
+"""
 
 KERNEL: Final = "linux-image-cloud-amd64"
-PACKAGES: Final = ("busybox-static", "lz4", "qemu-guest-agent", "zstd")
-"""busybox-static and qemu-guest-agent run in the guest; lz4 and zstd unpack its kernel on the host."""
+PACKAGES: Final = ("busybox-static", "lz4", "qemu-guest-agent", "xenstore-utils", "zstd")
+"""What runs in the guest, and lz4 and zstd, which unpack its kernel on the host."""
 
 _NAME: Final = "tiny-guest"
-# packages 35, unpacked 150, lists of packages 20, the image 65 MB, and some to spare
+# packages 35, unpacked 150, lists of packages 20, the image 80 MB, and some to spare
 _ROOM: Final = 500 << 20  # bytes
 _MODULES: Final = ("virtio_pci", "virtio_console")
+_STORE_PROGRAMS: Final = ("chmod", "exists", "list", "ls", "read", "rm", "watch", "write")
+"""What the program xenstore is, by the name that it is called by."""
+
 _FOLDERS: Final = (
     "bin", "dev", "etc", "lib", "lib/modules", "lib/x86_64-linux-gnu", "lib64", "proc", "root", "run", "sbin",
     "sys", "tmp", "usr", "usr/bin", "usr/sbin", "var",
@@ -47,10 +53,13 @@ ID_LIKE=debian
 
 @dataclass(frozen=True, slots=True)
 class GuestImage:
-    """A guest ready to boot: QEMU's `-kernel`, `-initrd` and `-append`."""
+    """A guest ready to boot: QEMU's `-kernel`, `-initrd`, `-append`; xl's `kernel`, `ramdisk`, `extra`."""
 
     key: str
     kernel: Path
+    """An uncompressed ELF file, which QEMU and Xen start sooner than the bzImage."""
+    bzimage: Path
+    """The same kernel, compressed, for those that take nothing else: a HVM domain of Xen's."""
     ramdisk: Path
     cmdline: str
     packages: tuple[str, ...]
@@ -64,7 +73,7 @@ def tiny_guest() -> GuestImage | None:
     if not packages:
         return None
     image = _image(cache, packages)
-    if not (image.kernel.is_file() and image.ramdisk.is_file()):
+    if not all(path.is_file() for path in (image.kernel, image.bzimage, image.ramdisk)):
         return None
     cache.use(image.kernel.parent)
     return image
@@ -91,6 +100,7 @@ async def build_tiny_guest(progress: Progress, *, force: bool = False) -> GuestI
         await sysroot.add(cache.packages / name for name in packages)
         progress("making kernel and ramdisk")
         made = _folder(work / "image")
+        write_atomic(made / "bzimage", bzimage(sysroot))
         write_atomic(made / "kernel", await kernel(sysroot))
         write_atomic(made / "ramdisk", await ramdisk(sysroot))
         image = _image(cache, packages)
@@ -117,7 +127,14 @@ def _image(cache: Cache, packages: tuple[str, ...]) -> GuestImage:
     """Say where the image of these packages is, or would be."""
     key = digest("\n".join(packages).encode())
     place = cache.folder / f"{_NAME}-{key}"
-    return GuestImage(key, place / "kernel", place / "ramdisk", CMDLINE, packages)
+    return GuestImage(
+        key=key,
+        kernel=place / "kernel",
+        bzimage=place / "bzimage",
+        ramdisk=place / "ramdisk",
+        cmdline=CMDLINE,
+        packages=packages,
+    )
 
 
 def _folder(path: Path) -> Path:
@@ -125,9 +142,14 @@ def _folder(path: Path) -> Path:
     return path
 
 
+def bzimage(packages: Sysroot) -> bytes:
+    """Give the kernel as its package has it. Raises XenwireError."""
+    return packages.find("boot/vmlinuz-*").read_bytes()
+
+
 async def kernel(packages: Sysroot) -> bytes:
     """Give the kernel as an uncompressed ELF file. Raises XenwireError."""
-    return await uncompressed(packages.find("boot/vmlinuz-*").read_bytes(), packages)
+    return await uncompressed(bzimage(packages), packages)
 
 
 async def ramdisk(packages: Sysroot) -> bytes:
@@ -151,13 +173,19 @@ async def _contents(packages: Sysroot) -> AsyncIterator[Entry]:
     for applet in (await _tool.run([busybox, "--list"])).decode().split():
         if applet != "busybox":
             yield Entry.link(f"bin/{applet}", "busybox")
+    for program in ("poweroff", "reboot"):  # the kernel runs them so when Xen's toolstack asks for it
+        yield Entry.link(f"sbin/{program}", "../bin/busybox")
 
     modules = Modules(packages.find("**/modules.builtin").parent)
     for number, (name, data) in enumerate(modules.needed(_MODULES)):
         yield Entry.file(f"lib/modules/{number:02}-{name}.ko", data)  # init loads them in this order
 
     yield Entry.file("usr/sbin/qemu-ga", packages.program("qemu-ga").read_bytes(), executable=True)
-    for soname, library in sorted((await packages.libraries("qemu-ga")).items()):
+    yield Entry.file("usr/bin/xenstore", packages.program("xenstore").read_bytes(), executable=True)
+    for name in _STORE_PROGRAMS:
+        yield Entry.link(f"usr/bin/xenstore-{name}", "xenstore")
+    libraries = await packages.libraries("qemu-ga") | await packages.libraries("xenstore")
+    for soname, library in sorted(libraries.items()):
         folder = "lib64" if soname.startswith("ld-linux") else "lib/x86_64-linux-gnu"
         yield Entry.file(f"{folder}/{soname}", library.read_bytes(), executable=True)
 
