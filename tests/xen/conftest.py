@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from xenwire.errors import NotFound
 from xenwire.lab import Lab, Profile
+from xenwire.qemu.program import find_qemu
 
 
 def pytest_collection_modifyitems(items):
@@ -20,6 +22,10 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def lab():
     """The lab; what a test creates in it, it destroys."""
+    try:
+        find_qemu()
+    except NotFound as error:
+        pytest.skip(f"no lab without QEMU: {error}; {error.hint}")
     folder = Path(tempfile.mkdtemp(prefix="xw-lab-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XENWIRE_RUN", str(folder))
