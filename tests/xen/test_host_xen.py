@@ -225,7 +225,7 @@ async def test_ctrl_c_and_a_deadline_leave_nothing(ok, refused, write):
     out = await ok("sh", "-c", INTERRUPT)
     assert out.split() == ["building", "130"]
     await assert_clean(ok)
-    assert (await refused("create", "guest.cfg", "--timeout", "1.5s"))[0] == 5
+    assert (await refused("create", "guest.cfg", "--timeout", "500ms"))[0] == 5
     await assert_clean(ok)
 
 
