@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from xenwire.errors import XenwireError
+from xenwire.hosts.dom0 import refusal
 from xenwire.images import check_builder, dom0_image, tiny_guest
 from xenwire.lab import Profile
 from xenwire.qemu.capabilities import probe
@@ -198,16 +199,11 @@ async def _builder(made: _Made) -> Finding:
 
 
 def _xen() -> Finding:
-    """Look whether this is a Xen host's dom0."""
-    try:
-        control = "control_d" in Path("/proc/xen/capabilities").read_text()
-    except OSError:
-        control = False
-    if control:
+    """Look whether this is a Xen host's dom0, as `connect` does."""
+    error = refusal()
+    if error is None:
         return Finding("xen", Health.OK, "this is dom0 of a Xen host")
-    return Finding(
-        "xen", Health.ABSENT, "this is no Xen host", "domains run under plain QEMU; Xen only in the lab"
-    )
+    return Finding("xen", Health.ABSENT, str(error), "domains run under plain QEMU; Xen only in the lab")
 
 
 def _tools(made: _Made) -> Iterator[Finding]:

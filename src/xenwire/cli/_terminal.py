@@ -9,7 +9,7 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TextIO
@@ -18,9 +18,10 @@ from xenwire.cli._output import write_all
 from xenwire.errors import XenwireError
 from xenwire.runtime.streams import open_stream
 
-__all__ = ["EscapeFilter", "join_terminal", "raw_terminal", "readable", "write_out"]
+__all__ = ["EscapeFilter", "join_terminal", "raw_terminal", "typed", "write_out"]
 
 _CHUNK: Final = 4096
+_INPUT: Final = 1 << 16  # bytes read at once; a terminal gives a line or a key
 
 _DRAWING_MODE: Final = rb"(?:1|[5-7]|12|25|47|66|69|104[7-9]|2026)"
 """Private modes that a guest may set: cursor, screen, keypad, margins. Not those in which a terminal sends by
@@ -171,9 +172,7 @@ async def write_out(stream: TextIO, data: bytes) -> None:
 
 async def _type(fd: int, writer: asyncio.StreamWriter | None, escape: bytes) -> bool:
     """Pass keys on until `escape` (then True), the end of input, or of the other end."""
-    while True:
-        await readable(fd)
-        data = os.read(fd, _CHUNK)
+    async for data in typed(fd):
         keys, left, _ = data.partition(escape)
         if writer is not None and keys:
             writer.write(keys)
@@ -181,11 +180,22 @@ async def _type(fd: int, writer: asyncio.StreamWriter | None, escape: bytes) -> 
                 await writer.drain()
             except OSError:
                 return bool(left)
-        if left or not data:
-            return bool(left)
+        if left:
+            return True
+    return False
 
 
-async def readable(fd: int) -> None:
+async def typed(fd: int) -> AsyncIterator[bytes]:
+    """Give what comes from a descriptor, to its end."""
+    while True:
+        await _readable(fd)
+        data = os.read(fd, _INPUT)
+        if not data:
+            return
+        yield data
+
+
+async def _readable(fd: int) -> None:
     """Wait for input. The descriptor stays blocking: the user's shell shares it."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()

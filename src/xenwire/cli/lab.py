@@ -16,7 +16,7 @@ import click
 
 from xenwire.cli._output import Phases, emit, note, output_option
 from xenwire.cli._params import duration
-from xenwire.cli._terminal import join_terminal, raw_terminal, readable, write_out
+from xenwire.cli._terminal import join_terminal, raw_terminal, typed, write_out
 from xenwire.errors import NotFound, TimedOut, UsageError, XenwireError
 from xenwire.images import Release, build_dom0
 from xenwire.lab import Lab, LabSession, Profile, Tty, Xenstored
@@ -29,7 +29,6 @@ __all__ = ["lab"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _COLUMNS: Final = ("name", "state", "release", "memory", "vcpus", "pid", "started")
-_CHUNK: Final = 1 << 16
 
 
 def name_option(function: F) -> F:
@@ -167,7 +166,7 @@ def run_(
                 try:
                     status = await session.run(
                         command,
-                        stdin=None if sys.stdin.isatty() else _input(),
+                        stdin=None if sys.stdin.isatty() else typed(sys.stdin.fileno()),
                         on_stdout=lambda data: write_out(sys.stdout, data),
                         on_stderr=lambda data: write_out(sys.stderr, data),
                         timeout=timeout,
@@ -297,7 +296,7 @@ async def _interactive(session: LabSession) -> ExitStatus:
                 ["bash", "-l"],
                 tty=Tty(rows, cols, os.environ.get("TERM", "vt100")),
                 cwd="/root",
-                stdin=_input(),
+                stdin=typed(sys.stdin.fileno()),
                 on_stdout=lambda data: write_out(sys.stdout, data),
             )
     finally:
@@ -307,16 +306,6 @@ async def _interactive(session: LabSession) -> ExitStatus:
 def _size() -> tuple[int, int]:
     size = os.get_terminal_size(sys.stdin.fileno())
     return size.lines, size.columns
-
-
-async def _input() -> AsyncIterator[bytes]:
-    """Give what comes on stdin, to its end."""
-    while True:
-        await readable(sys.stdin.fileno())
-        data = os.read(sys.stdin.fileno(), _CHUNK)
-        if not data:
-            return
-        yield data
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from xenwire.errors import NotFound, XenwireError
-from xenwire.runtime.process import end, spawn
+from xenwire.runtime.process import finish, spawn
 
 __all__ = ["follow", "run"]
 
@@ -27,7 +27,7 @@ async def run(argv: Sequence[str | Path], *, stdin: bytes = b"") -> bytes:
     try:
         stdout, stderr = await process.communicate(stdin)
     finally:
-        await _finish(process)
+        await finish(process)
     _check(process, argv, stderr.decode(errors="replace").splitlines())
     return stdout
 
@@ -48,7 +48,7 @@ async def follow(
             tell(lines[-1])
         await process.wait()
     finally:
-        await _finish(process, grace)
+        await finish(process, grace)
     _check(process, argv, lines)
 
 
@@ -70,12 +70,6 @@ async def _start(
         cwd=cwd,
         die_with_parent=True,
     )
-
-
-async def _finish(process: asyncio.subprocess.Process, grace: float = _GRACE) -> None:
-    if process.returncode is None:
-        await end(process, grace)
-        await process.communicate()  # what it still had to say, else its pipes stay open
 
 
 def _check(process: asyncio.subprocess.Process, argv: Sequence[str | Path], lines: Sequence[str]) -> None:

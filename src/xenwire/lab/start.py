@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -87,6 +88,7 @@ async def start_machine(profile: Profile, folder: Path, progress: Progress, reco
         ) from error
 
 
+@cache
 def inside() -> bytes:
     """Give what is added to the ramdisk of the image: the lab's own files. Dom0 finds it in /run/xenwire."""
     files = resources.files("xenwire.lab")

@@ -17,7 +17,7 @@ from typing import IO, Final, Self
 
 from xenwire.errors import Denied, NotFound, UsageError, XenwireError
 
-__all__ = ["ExitStatus", "ProcessRef", "end", "processes_with", "resolve_user", "run", "spawn"]
+__all__ = ["ExitStatus", "ProcessRef", "end", "finish", "processes_with", "resolve_user", "run", "spawn"]
 
 _KILL_GRACE: Final = 5.0  # seconds
 _NO_ID: Final = 2**32 - 1  # to the kernel it means: leave it as it is
@@ -205,12 +205,18 @@ async def run(argv: Sequence[str | Path], *, failure: str) -> bytes:
     try:
         output, words = await process.communicate()
     finally:
-        if process.returncode is None:
-            await end(process)
+        await finish(process)
     if process.returncode:
         text = words.decode(errors="replace").strip() or ExitStatus(process.returncode)
         raise XenwireError(failure, reason=f"{argv[0]}: {text}")
     return output
+
+
+async def finish(process: asyncio.subprocess.Process, grace: float = _KILL_GRACE) -> None:
+    """End a program with pipes, unless it has ended, as `end` does; and close the pipes."""
+    if process.returncode is None:
+        await end(process, grace)
+        await process.communicate()  # what it still had to say, else they stay open
 
 
 def _cannot_start(program: str | Path, error: OSError, user: str | None = None) -> XenwireError:
