@@ -73,7 +73,11 @@ class ConfigError(UsageError):
 
 
 class Report:
-    """Collects the diagnostics of one file. Places are given as byte offsets into its content."""
+    """Collects the diagnostics of one file. Places are given as byte offsets into its content.
+
+    Beside our own words it keeps xl's: what Xen 4.17's `xl create` prints on stderr at each of them, up to
+    the one at which it gives up. So findings have to be reported in the order in which xl makes them.
+    """
 
     def __init__(self, file: str, data: bytes) -> None:
         self.file = file
@@ -81,6 +85,14 @@ class Report:
         self._line_starts: list[int] | None = None
         self._found: dict[Severity, list[tuple[int, Diagnostic]]] = {severity: [] for severity in Severity}
         self._left_out: dict[Severity, int] = dict.fromkeys(Severity, 0)
+        self._xl_words: list[bytes] = []
+        self.xl_status: int | None = None
+        """The exit status of xl where it gives up (a signal's number, negative, where it crashes), or None."""
+
+    @property
+    def xl_words(self) -> bytes:
+        """What xl prints on stderr, byte for byte."""
+        return b"".join(self._xl_words)
 
     @property
     def failed(self) -> bool:
@@ -91,13 +103,39 @@ class Report:
         """Tell whether a further diagnostic would only be counted."""
         return len(self._found[severity]) >= MAX_DIAGNOSTICS
 
-    def error(self, offset: int | None, message: str, hint: str | None = None) -> None:
-        """Add an error at a byte offset, or on the file as a whole."""
+    def error(
+        self,
+        offset: int | None,
+        message: str,
+        hint: str | None = None,
+        *,
+        xl: bytes = b"",
+        xl_status: int = 1,
+    ) -> None:
+        """Add an error at a byte offset, or on the file as a whole. xl prints `xl` and gives up."""
         self._add(Severity.ERROR, offset, message, hint)
+        self.xl_prints(xl, xl_status)
 
-    def warn(self, offset: int | None, message: str, hint: str | None = None) -> None:
-        """Add a warning at a byte offset, or on the file as a whole."""
+    def warn(
+        self,
+        offset: int | None,
+        message: str,
+        hint: str | None = None,
+        *,
+        xl: bytes = b"",
+        xl_status: int | None = None,
+    ) -> None:
+        """Add a warning at a byte offset, or on the file as a whole. xl prints `xl`, and gives up if there
+        is an `xl_status`: such a file is for hosts that are not xl's.
+        """
         self._add(Severity.WARNING, offset, message, hint)
+        self.xl_prints(xl, xl_status)
+
+    def xl_prints(self, words: bytes, status: int | None = None) -> None:
+        """Note what only xl has to say, and the status with which it ends if it does."""
+        if self.xl_status is None:
+            self._xl_words.append(words)
+            self.xl_status = status
 
     def line(self, offset: int) -> int:
         """Give the number of the line of a byte offset, from 1."""
