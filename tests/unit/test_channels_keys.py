@@ -2,14 +2,17 @@
 
 import pytest
 
-from xenwire.channels.keys import Channel, XenbusState, assign_devids
-from xenwire.config import ChannelConfig
-from xenwire.errors import Conflict
+from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState
+from xenwire.channels.numbering import assign_devids
+from xenwire.config.libxl import types
+from xenwire.errors import Conflict, UsageError
 from xenwire.types import ChannelKind, ChannelName, DevId, DomId
 
+PTY = types.DeviceChannelPty()
 
-def config(name="a", devid=None, kind=ChannelKind.PTY, path=None):
-    return ChannelConfig(ChannelName(name), kind, path, DevId(devid) if devid is not None else None)
+
+def config(name="a", devid=-1, connection=PTY):
+    return types.DeviceChannel(name=name, devid=devid, connection=connection)
 
 
 def nodes(kind, path=None):
@@ -85,6 +88,54 @@ def test_devids_count_from_1_and_fill_gaps():
 def test_devids_that_cannot_be(devids):
     with pytest.raises(Conflict, match="cannot have devid"):
         assign_devids([config(f"c{i}", devid) for i, devid in enumerate(devids)], DomId(1))
+
+
+def test_kinds_and_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    channels = assign_devids(
+        [
+            config("a", connection=types.DeviceChannelNone()),
+            config("b", connection=types.DeviceChannelPty()),
+            config("c", connection=types.DeviceChannelPath(path="log")),
+            config("d", connection=types.DeviceChannelSocket(path="/run/s")),
+        ],
+        DomId(1),
+    )
+    assert [(c.kind, c.path) for c in channels] == [
+        ("none", None),
+        ("pty", None),
+        ("path", str(tmp_path / "log")),
+        ("socket", "/run/s"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (config(None), "a channel has no name"),
+        (config("a b"), "not a channel name"),
+        (config(connection=types.DeviceChannelUnknown()), "channel a has no kind"),
+        (config(connection=types.DeviceChannelSocket()), "channel a has no path"),
+        (config(connection=types.DeviceChannelPath(path="")), "channel a has no path"),
+    ],
+)
+def test_channels_that_cannot_be(wrong, message):
+    with pytest.raises(UsageError, match=message):
+        assign_devids([wrong], DomId(1))
+
+
+def test_a_name_is_given_once():
+    with pytest.raises(Conflict, match="two channels have the name a"):
+        assign_devids([config(), config()], DomId(1))
+
+
+def test_a_channel_that_we_serve():
+    """QEMU and xenconsoled are to decline it, and no guest can make one of theirs ours."""
+    channel = Channel(DomId(5), DevId(2), ChannelName("a"), ChannelKind.PTY, type=OUR_TYPE)
+    found = {str(n.path): n.value for n in channel.nodes()}
+    assert found["/local/domain/5/device/console/2/type"] == "xenwire"
+    assert found["/local/domain/0/backend/console/5/2/type"] == "xenwire"
+    assert "/local/domain/5/device/console/2/output" not in found
 
 
 def test_room_for_30():

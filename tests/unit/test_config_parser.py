@@ -83,6 +83,7 @@ def test_values(written, value):
         (b'a="x\nb="y"\n', ["1:3 this string is not closed"]),
         (b"a=[1,[2,\nb=1\n", ["1:6 this list is not closed"]),
         (b"a=[1", ["1:3 this list is not closed"]),
+        (b"a=1\nb=" + b"[" * 5000 + b"]" * 5000, ["2:5000 lists are nested too deeply"]),
         (b"a=1 # x", ["1:5 a comment on the last line, without a newline"]),
         (b"a=1\r\nb=2\r\n", ["1:4 a carriage return: the file has Windows line ends"]),
         (b"\xef\xbb\xbfa=1\n", ["1:1 a byte order mark"]),
@@ -153,8 +154,20 @@ def test_places_in_a_string_with_escapes():
         b"$\n" * 20_000,
         b"a='" + b"\\1 5" * 40_000 + b"'",
         b"a=1\r\n" * 20_000,
+        b"# " * 100_000,
     ],
-    ids=["open", "nested", "append", "append-list", "quote", "quotes", "bad", "escapes", "windows"],
+    ids=[
+        "open",
+        "nested",
+        "append",
+        "append-list",
+        "quote",
+        "quotes",
+        "bad",
+        "escapes",
+        "windows",
+        "comments",
+    ],
 )
 def test_hostile_input_takes_linear_time(data):
     _, report = read_quietly(data)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xenwire.errors import ProtocolError
-from xenwire.xl.listing import Flag, parse_configs, parse_table
+from xenwire.xl.listing import Flag, parse_table
 
 DATA = Path(__file__).parent.parent / "data" / "xl"
 TABLE = (DATA / "list.txt").read_bytes()
@@ -77,47 +77,3 @@ def test_a_damaged_table_is_read_or_refused(noise, place, cut):
 def test_nonsense_is_no_table(output):
     with pytest.raises(ProtocolError):
         parse_table(output)
-
-
-def test_configurations():
-    (pv,) = parse_configs((DATA / "pv.list.json").read_bytes())
-    (pvh,) = parse_configs((DATA / "pvh.list.json").read_bytes())
-    assert (pv.name, pv.type, pv.domid) == ("live-pv", "pv", 4)
-    assert pv.uuid == uuid.UUID("5aff0001-1c2d-4e3f-8a9b-c0ffee00ffff")
-    assert [channel["name"] for channel in pv.config["channels"]] == ["org.example.agent.1", "log"]
-    assert (pvh.name, pvh.type) == ("live-pvh", "pvh")
-
-
-def test_domain_0_has_no_uuid_and_a_name_may_be_no_text():
-    general = {"type": "pv", "name": "NAME"}
-    output = json.dumps([{"domid": 0, "config": {"c_info": general}}]).encode().replace(b"NAME", b"\xff")
-    (found,) = parse_configs(output)
-    assert found.uuid is None
-    assert os.fsencode(found.name) == b"\xff"
-
-
-def with_general(**values):
-    general = {"type": "pv", "name": "a", **values}
-    return json.dumps([{"domid": 1, "config": {"c_info": general}}]).encode()
-
-
-@pytest.mark.parametrize(
-    "output",
-    [
-        b"",
-        b"{}x",
-        b"[1]",
-        b"17",
-        b"[" * 100_000,
-        b'[{"domid": 1}]',
-        b'[{"domid": 99999, "config": {"c_info": {"name": "a", "type": "pv"}}}]',
-        b'[{"domid": 1, "config": []}]',
-        with_general(name=5),
-        with_general(type=None),
-        with_general(uuid="5aff"),
-        with_general(uuid=[]),
-    ],
-)
-def test_nonsense_is_no_configuration(output):
-    with pytest.raises(ProtocolError):
-        parse_configs(output)

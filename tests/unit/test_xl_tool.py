@@ -12,6 +12,7 @@ from xenwire.types import DomId
 from xenwire.xl import Xl
 
 TABLE = Path(__file__).parent.parent / "data" / "xl" / "list.txt"
+LISTING = TABLE.parent.parent / "xlcfg" / "live" / "live-pv.list.json"
 
 
 @pytest.fixture
@@ -49,8 +50,21 @@ async def test_one_that_is_not_there(xl):
     assert caught.value.reason == "Domain '3' does not exist."
 
 
-async def test_no_configurations(xl):
-    assert await xl("").configs() == []
+async def test_a_configuration(xl):
+    config = await xl(f'[ "$*" = "list -l 4" ] && cat {LISTING}').config(DomId(4))
+    assert config.c_info.name == "live-pv"
+    assert [channel.name for channel in config.channels] == ["org.example.agent.1", "log"]
+
+
+@pytest.mark.parametrize("output", ["", "cat %s" % LISTING])
+async def test_no_configuration(xl, output):
+    with pytest.raises(NotFound, match="configuration of domain 5"):
+        await xl(output).config(DomId(5))
+
+
+async def test_nonsense_is_no_configuration(xl):
+    with pytest.raises(XenwireError):
+        await xl("echo '[1'").config(DomId(5))
 
 
 async def test_it_reads_the_configuration_that_was_given(xl):

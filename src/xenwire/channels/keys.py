@@ -8,28 +8,39 @@ The guest's part is the frontend, /local/domain/$DOMID/device/console/$DEVID; th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from xenwire.errors import Conflict, NotFound, XenwireError
+from xenwire.errors import NotFound, XenwireError
 from xenwire.types import DOM0, ChannelKind, ChannelName, DevId, DomId, StorePath
 from xenwire.xenstore.node import Node
 from xenwire.xenstore.perms import Access, Permission, Permissions
 
 if TYPE_CHECKING:
-    from xenwire.config import ChannelConfig
     from xenwire.xenstore import Nodes
 
-__all__ = ["OUTPUT_LIMIT", "Channel", "XenbusState", "assign_devids", "backends_of", "read_channels"]
+__all__ = [
+    "OUR_TYPE",
+    "OUTPUT_LIMIT",
+    "QEMU_TYPE",
+    "Channel",
+    "XenbusState",
+    "backends_of",
+    "read_channel",
+    "read_channels",
+]
 
 OUTPUT_LIMIT: Final = 1048576
 """Bytes of guest output that a backend may keep for an absent consumer: libxl's value of `limit`."""
 
-LAST_DEVID: Final = 30
-"""A virtio-serial bus has 31 ports, of which 0 is kept for a console (qemu: hw/char/virtio-serial-bus.c)."""
+QEMU_TYPE: Final = "ioemu"
+"""The `type` of a console that QEMU serves (seed 002)."""
+
+OUR_TYPE: Final = "xenwire"
+"""The `type` of a channel that we serve: in the frontend, so that QEMU and xenconsoled decline, and in the
+backend, which no guest can write."""
 
 
 class XenbusState(IntEnum):
@@ -67,6 +78,8 @@ class Channel:
     tty: str | None = None
     listener: str | None = None
     state: XenbusState = XenbusState.INITIALISING
+    type: str = QEMU_TYPE
+    """Who serves it: QEMU_TYPE or OUR_TYPE."""
 
     @property
     def label(self) -> str:
@@ -102,13 +115,16 @@ class Channel:
         yield Node(self.frontend / "protocol", "vt100", mine)
         yield Node(self.frontend / "name", self.name, host)
         yield Node(self.frontend / "limit", str(OUTPUT_LIMIT), host)
-        yield Node(self.frontend / "type", "ioemu", host)
-        yield Node(self.frontend / "output", f"chardev:{self.label}", host)
+        yield Node(self.frontend / "type", self.type, host)
+        if self.type == QEMU_TYPE:
+            yield Node(self.frontend / "output", f"chardev:{self.label}", host)
         yield Node(self.frontend / "tty", "", host)
 
         yield Node(self.backend, "", host)
         for key, value in self._backend_keys():
             yield Node(self.backend / key, value, host)
+        if self.type == OUR_TYPE:
+            yield Node(self.backend / "type", self.type, host)
 
         dom0 = Permissions.parse("n0")
         copy = StorePath(f"/libxl/{self.domid}/device/console/{self.devid}")
@@ -136,38 +152,6 @@ def backends_of(domid: DomId, backend_domid: DomId = DOM0) -> StorePath:
     return StorePath(f"/local/domain/{backend_domid}/backend/console/{domid}")
 
 
-def assign_devids(configs: Iterable[ChannelConfig], domid: DomId) -> list[Channel]:
-    """Number a domain's channels: as they ask, else the lowest free from 1. 0 is the primary console.
-
-    Relative paths count from this process's folder. Raises Conflict for a number asked for twice, 0, or one
-    over 30.
-    """
-    configs = list(configs)
-    taken: set[int] = set()
-    for config in configs:
-        if config.devid is not None:
-            if config.devid in taken or not 1 <= config.devid <= LAST_DEVID:
-                raise Conflict(
-                    f"channel {config.name!r} cannot have devid {config.devid}",
-                    reason="0 is the primary console"
-                    if config.devid == 0
-                    else f"another channel has it, or it is over {LAST_DEVID}",
-                    hint="leave devid out: the lowest free number is taken",
-                )
-            taken.add(config.devid)
-    free = (n for n in range(1, LAST_DEVID + 1) if n not in taken)
-    channels = []
-    for config in configs:
-        devid = next(free, None) if config.devid is None else config.devid
-        if devid is None:
-            raise Conflict(
-                f"there is no room for channel {config.name!r}", reason=f"a guest has at most {LAST_DEVID}"
-            )
-        path = None if config.path is None else str(Path(config.path).absolute())
-        channels.append(Channel(domid, DevId(devid), config.name, config.kind, path))
-    return channels
-
-
 async def read_channels(store: Nodes, domid: DomId) -> list[Channel]:
     """Read a domain's channels back from their backend nodes, which the guest cannot write, by devid.
 
@@ -178,11 +162,14 @@ async def read_channels(store: Nodes, domid: DomId) -> list[Channel]:
         devids = sorted(int(name) for name in await store.list(root) if name.isdigit())
     except NotFound:
         return []
-    return [channel for devid in devids if (channel := await _read_channel(store, domid, DevId(devid)))]
+    return [channel for devid in devids if (channel := await read_channel(store, domid, DevId(devid)))]
 
 
-async def _read_channel(store: Nodes, domid: DomId, devid: DevId) -> Channel | None:
-    backend = backends_of(domid) / devid
+async def read_channel(
+    store: Nodes, domid: DomId, devid: DevId, backend_domid: DomId = DOM0
+) -> Channel | None:
+    """Read one channel back; None if it is a console without a name. Raises as `read_channels`."""
+    backend = backends_of(domid, backend_domid) / devid
     name = await store.get_text(backend / "name")
     if name is None:
         return None
@@ -200,7 +187,9 @@ async def _read_channel(store: Nodes, domid: DomId, devid: DevId) -> Channel | N
         ChannelName(name),
         ChannelKind(kind),
         None if path is None else os.fsdecode(path),
+        backend_domid,
         tty=await store.get_text(frontend / "tty") or None,
         listener=await store.get_text(backend / "listener"),
         state=XenbusState.parse(await store.get(backend / "state")),
+        type=await store.get_text(backend / "type") or QEMU_TYPE,
     )

@@ -11,8 +11,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xenwire.channels.endpoints import open_log
-from xenwire.channels.keys import Channel, XenbusState, read_channels
+from xenwire.channels.endpoints.log import open_log
+from xenwire.channels.keys import QEMU_TYPE, Channel, XenbusState, read_channels
 from xenwire.qemu.chardev import Chardev, FdAddress, File, Pty, Socket, fdset_path, parse_filename
 from xenwire.qemu.launch import Launch
 from xenwire.qemu.options import format_option
@@ -49,6 +49,8 @@ class QemuChannels:
         """
         launch.arguments += ["-device", format_option("virtio-serial-pci", {"id": "xenwire-serial"})]
         for channel in await read_channels(self._store, self._domid):
+            if channel.type != QEMU_TYPE:
+                continue
             self._channels[_port(channel)] = channel
             chardev = await self._endpoint(channel, launch)
             port = format_option(

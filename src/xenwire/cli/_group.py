@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "channel": "channel:channel",
     "agent": "agent:agent",
     "dm": "dm:dm",
+    "serve": "serve:serve",
     "store": "store:store",
     "config": "config:config",
     "image": "image:image",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,13 +40,13 @@ def emit_domains(infos: list[DomainInfo], *, one: bool = False) -> None:
     emit(records, _COLUMNS, wide=("uuid",), one=one, mib=("memory",))
 
 
-def load_config(path: Path) -> tuple[bytes, ParsedConfig]:
-    """Read a configuration. Raises NotFound, XenwireError, ConfigError."""
-    from xenwire.config import parse_config
-    from xenwire.config.xlcfg import MAX_SIZE
+def load_config(path: Path, settings: Sequence[str] = ()) -> tuple[bytes, ParsedConfig]:
+    """Read a configuration, with settings that count after it. Raises NotFound, XenwireError, ConfigError."""
+    from xenwire.config import MAX_SIZE, HostFacts, parse_config, with_settings
+    from xenwire.config.libxl.version import NEWEST
 
-    text = read_file(path, MAX_SIZE)
-    return text, parse_config(text, str(path))
+    text = with_settings(read_file(path, MAX_SIZE), settings)
+    return text, parse_config(text, str(path), HostFacts(version=NEWEST))
 
 
 def act(host: str | None, domain: str, action: Callable[[Domain], Awaitable[None]]) -> None:
@@ -62,6 +62,7 @@ def act(host: str | None, domain: str, action: Callable[[Domain], Awaitable[None
 
 @click.command(epilog="\b\nExamples:\n  xenwire create guest.cfg\n  xenwire create guest.cfg --paused")
 @click.argument("config", type=click.Path(path_type=Path))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @host_option
 @click.option("--paused", is_flag=True, help="Leave its processors stopped.")
 @click.option("--console", "attach", is_flag=True, help="Attach to its console before its first word.")
@@ -74,20 +75,30 @@ def act(host: str | None, domain: str, action: Callable[[Domain], Awaitable[None
     help="How long its device model may take to be ready.",
 )
 @output_option
-def create(config: Path, host: str | None, paused: bool, attach: bool, dry_run: bool, timeout: float) -> None:
-    """Create a domain from the xl.cfg file CONFIG.
+def create(
+    config: Path,
+    settings: tuple[str, ...],
+    host: str | None,
+    paused: bool,
+    attach: bool,
+    dry_run: bool,
+    timeout: float,
+) -> None:
+    """Create a domain from the xl.cfg file CONFIG; each KEY=VALUE counts as a further line of it.
 
     It outlives this command. If anything fails, or you press Ctrl-C, nothing of it is left; with --console
     that holds until its console has been joined.
     """
-    text, parsed = load_config(config)
+    text, parsed = load_config(config, settings)
     phases = Phases()
 
     async def main() -> None:
         async with connect(host) as where:
-            if not where.needs_text:  # else xl uses every key, and warns in its own words
+            if where.used_keys is not None:  # else xl warns in its own words
                 for warning in parsed.warnings:
                     note(str(warning))
+                if unused := sorted(parsed.keys - parsed.unknown - where.used_keys):
+                    note(f"{config}: a host without Xen makes nothing of {', '.join(unused)}")
             if dry_run:
                 plan = await where.plan(parsed.config, text=text)
                 emit(({"step": step} for step in plan), ("step",), text=plan)

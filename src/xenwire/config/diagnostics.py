@@ -110,9 +110,11 @@ class Report:
         hint: str | None = None,
         *,
         xl: bytes = b"",
-        xl_status: int = 1,
+        xl_status: int | None = 1,
     ) -> None:
-        """Add an error at a byte offset, or on the file as a whole. xl prints `xl` and gives up."""
+        """Add an error at a byte offset, or on the file as a whole. xl prints `xl` and gives up, or (None)
+        does what nobody can have meant.
+        """
         self._add(Severity.ERROR, offset, message, hint)
         self.xl_prints(xl, xl_status)
 

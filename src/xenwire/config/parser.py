@@ -20,6 +20,7 @@ from xenwire.config.diagnostics import Report, shown
 from xenwire.config.explain import Expected
 from xenwire.config.scanner import Token, TokenKind, scan
 from xenwire.config.strings import BadEscape, pieces
+from xenwire.config.xl_syntax import XlStack
 
 __all__ = ["Items", "Setting", "Text", "Value", "parse_settings"]
 
@@ -172,25 +173,30 @@ class _Parser:
         if not self._at(TokenKind.OPEN):
             return self._text(Expected.VALUE)
         opened = self._opened
-        opened.append((self._advance(), []))
+        stack = XlStack()
         while True:
-            self._newlines()
             value: Value
             if self._at(TokenKind.OPEN):
+                self._fit(stack.opens())
                 opened.append((self._advance(), []))
+                self._newlines(stack)
                 continue
             if self._at(TokenKind.CLOSE):
+                self._fit(stack.closes())
                 self._advance()
                 bracket, items = opened.pop()
                 value = Items(tuple(items), bracket.start)
                 if not opened:
                     return value
             else:
+                self._fit(stack.item())
                 value = self._text(Expected.ITEM)
             opened[-1][1].append(value)
-            self._newlines()
+            self._newlines(stack)
             if self._at(TokenKind.COMMA):
+                self._fit(stack.comma())
                 self._advance()
+                self._newlines(stack)
             elif not self._at(TokenKind.CLOSE):
                 self._fail(Expected.COMMA)
 
@@ -219,9 +225,16 @@ class _Parser:
         self._advance()
         return Text(b"".join(part.value for part in parts), string.text, string.start)
 
-    def _newlines(self) -> None:
+    def _newlines(self, stack: XlStack) -> None:
         while self._at(TokenKind.NEWLINE):
+            self._fit(stack.newline())
             self._advance()
+
+    def _fit(self, has_room: bool) -> None:
+        if not has_room:
+            self._refuse(
+                self._token.start, "lists are nested too deeply", "xl gives up at the 5,000th, or earlier"
+            )
 
     def _at(self, *kinds: TokenKind) -> bool:
         return self._token.kind in kinds

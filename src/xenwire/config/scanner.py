@@ -7,6 +7,7 @@ that xl's own scanner would skip.
 from __future__ import annotations
 
 import enum
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -51,11 +52,10 @@ class Token(NamedTuple):
 
 
 # A match never gives back what it took (possessive quantifiers), so a line is looked at a few times at most.
-_TOKEN: Final = re.compile(
-    rb"""
-    (?P<blank> [ \t]++ )
-    | (?P<newline> \n | \#[^\n]*+\n )
-    | (?P<ident> [a-z][a-z0-9._]*+ )
+# Blanks match nothing, so the search for the next token steps over them.
+_COMMENT: Final = rb"(?P<newline> \n | \#[^\n]*+\n ) |"
+_OTHERS: Final = rb"""
+    (?P<ident> [a-z][a-z0-9._]*+ )
     | (?P<number> [0-9][0-9a-fx]*+ )
     | (?P<string> '[^\\'\n]*+ (?: \\[^\n][^\\'\n]*+ )*+ ' | "[^\\"\n]*+ (?: \\[^\n][^\\"\n]*+ )*+ " )
     | (?P<assign> \+?= )
@@ -63,23 +63,21 @@ _TOKEN: Final = re.compile(
     | (?P<close> \] )
     | (?P<comma> , )
     | (?P<semicolon> ; )
-    | (?P<bad> [^\n] (?: [ \t] | [^ \t\n]*+ ) )
-    """,
-    re.VERBOSE,
-)
-
-
+    | (?P<bad> [^ \t\n] (?: [ \t] | [^ \t\n]*+ ) )
+    """
 _KINDS: Final = {kind.value: kind for kind in TokenKind}
+_LINES: Final = re.compile(_COMMENT + _OTHERS, re.VERBOSE)
+_LAST_LINE: Final = re.compile(_OTHERS, re.VERBOSE)
+"""For what follows the last newline: a comment does not end there, and nobody has to look for its end."""
 
 
 def scan(data: bytes) -> Iterator[Token]:
     """Give the tokens of a file, the END token last. Takes linear time."""
-    for match in _TOKEN.finditer(data):
-        kind = _KINDS.get(match.lastgroup or "")
-        if kind is None:
-            continue
-        token = Token(kind, match.group(), match.start())
-        if kind is TokenKind.BAD and len(token.text) == 1 and token.end == len(data):
+    last = data.rfind(b"\n") + 1
+    for match in itertools.chain(_LINES.finditer(data, 0, last), _LAST_LINE.finditer(data, last)):
+        assert match.lastgroup is not None
+        token = Token(_KINDS[match.lastgroup], match[0], match.start())
+        if token.kind is TokenKind.BAD and len(token.text) == 1 and token.end == len(data):
             yield token._replace(kind=TokenKind.END)
             return
         yield token

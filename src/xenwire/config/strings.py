@@ -25,16 +25,22 @@ _ESCAPES: Final = {
 }
 _DROPPED: Final = re.compile(rb"[ \t\v\f\r]*[+-]?[0-9]+")
 """What the C library reads as a number in base ten."""
+_BAD_DIGIT: Final = b"invalid digit after backslash %snumerical character escape in quoted string"
+_WRITE_IT: Final = "write the character itself"
 
 
 class BadEscape(ValueError):
-    """An escape that xl refuses; `index` is that of its backslash in the body of the string."""
+    """An escape that xl refuses; `index` is that of its backslash in the body of the string.
 
-    def __init__(self, index: int, message: str, hint: str) -> None:
+    `xl` is what xl says (xen: tools/libs/util/libxlu_cfg.c).
+    """
+
+    def __init__(self, index: int, message: str, hint: str, xl: bytes) -> None:
         super().__init__(message)
         self.index = index
         self.message = message
         self.hint = hint
+        self.xl = xl
 
 
 class Piece(NamedTuple):
@@ -75,7 +81,12 @@ def _escape(body: bytes, backslash: int) -> tuple[int, bytes]:
         number = _DROPPED.match(body, backslash + 2, backslash + 5)
         if number and len(number[0]) >= 2:
             return number.end(), b""
-        raise BadEscape(backslash, "a numeric escape that xl refuses", "write the character itself")
+        raise BadEscape(backslash, "a numeric escape that xl refuses", _WRITE_IT, _BAD_DIGIT % b"octal")
     if letter == b"x":
-        raise BadEscape(backslash, "xl refuses every \\x escape", "write the character itself")
-    raise BadEscape(backslash, "an escape that xl does not know", "write \\\\ for a backslash")
+        raise BadEscape(backslash, "xl refuses every \\x escape", _WRITE_IT, _BAD_DIGIT % b"hex")
+    raise BadEscape(
+        backslash,
+        "an escape that xl does not know",
+        "write \\\\ for a backslash",
+        b"invalid character after backlash in quoted string",
+    )

@@ -10,15 +10,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from xenwire.errors import Conflict, NotFound
-from xenwire.types import ChannelKind, DomId
+from xenwire.errors import Conflict, NotFound, UsageError
+from xenwire.types import ChannelKind, ChannelName, DomId
 
 if TYPE_CHECKING:
     from xenwire.channels.keys import Channel
     from xenwire.config import DomainConfig
     from xenwire.devicemodel.toolstack import DeviceModel
 
-__all__ = ["Domain", "DomainInfo", "DomainState", "Host", "Progress", "resolve"]
+__all__ = ["Domain", "DomainInfo", "DomainState", "Host", "Progress", "identified", "resolve"]
 
 Progress: TypeAlias = Callable[[str], None]
 """Takes the name of each phase once it is reached."""
@@ -64,8 +64,24 @@ class Domain(ABC):
         """Tell how it stands. Raises NotFound if it is gone."""
 
     @abstractmethod
+    async def config(self) -> DomainConfig:
+        """Give the configuration that it was created from. Raises NotFound if it is gone."""
+
+    @abstractmethod
     async def channels(self) -> list[Channel]:
         """Tell its channels, by devid."""
+
+    @abstractmethod
+    async def attach(self, name: ChannelName, kind: ChannelKind, path: str | None = None) -> Channel:
+        """Give it one more channel while it runs. `path` is that of the kinds path and socket.
+
+        Raises Conflict (the name is in use, there is no room, this host cannot), TimedOut (its host end
+        cannot be opened), NotFound if the domain is gone.
+        """
+
+    @abstractmethod
+    async def detach(self, name: str) -> None:
+        """Take a channel away while it runs. Raises NotFound, Conflict (not ours to take), TimedOut."""
 
     @abstractmethod
     async def console(self) -> Path:
@@ -116,8 +132,8 @@ class Host(ABC):
     """A place where domains run."""
 
     uri: str
-    needs_text: bool = False
-    """Whether `create` and `plan` need `text`: it builds domains from all that their configurations say."""
+    used_keys: frozenset[str] | None
+    """The keys of xl.cfg that count here; None: all that its xl knows, and xl warns of the others itself."""
 
     @abstractmethod
     async def domains(self) -> list[DomainInfo]:
@@ -135,9 +151,10 @@ class Host(ABC):
     ) -> Domain:
         """Create a domain; nothing of it is left where that fails or is cancelled.
 
-        `text`: the xl.cfg that `config` was read from. `timeout`: seconds that it may take to build it, or
-        that its device model has to be ready. Raises Conflict (name or uuid in use), NotFound (kernel, QEMU),
-        TimedOut, UsageError (this host needs the text), XenwireError with the last words of what failed.
+        `text`: the xl.cfg that `config` was read from, for an xl that knows more keys than we. `timeout`:
+        seconds that it may take to build it, or that its device model has to be ready. Raises Conflict (name
+        or uuid in use), NotFound (kernel, disk, QEMU), TimedOut, UsageError (what this host cannot do),
+        XenwireError with the last words of what failed.
         """
 
     @abstractmethod
@@ -150,6 +167,17 @@ class Host(ABC):
 
         Raises NotFound, or Conflict, which lists the candidates.
         """
+
+
+def identified(config: DomainConfig) -> tuple[DomainConfig, str, uuids.UUID]:
+    """Give a configuration with its uuid, a random one if it has none; its name, and its uuid.
+
+    Raises UsageError if it has no name.
+    """
+    name, uuid = config.c_info.name, config.c_info.uuid or uuids.uuid4()
+    if not name:
+        raise UsageError("the domain has no name", hint='add name = "…" to its configuration')
+    return config.replace(c_info=config.c_info.replace(uuid=uuid)), name, uuid
 
 
 def resolve(reference: str, domains: Sequence[DomainInfo]) -> DomainInfo:

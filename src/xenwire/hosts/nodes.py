@@ -6,6 +6,8 @@ import uuid as uuids
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from xenwire.hosts.machine import memory, vcpus
+from xenwire.hosts.paths import domain_path, libxl_path, vm_path
 from xenwire.types import DomId, StorePath
 from xenwire.xenstore.node import Node
 from xenwire.xenstore.perms import Permissions
@@ -13,22 +15,7 @@ from xenwire.xenstore.perms import Permissions
 if TYPE_CHECKING:
     from xenwire.config import DomainConfig
 
-__all__ = ["domain_nodes", "domain_path", "libxl_path", "vm_path"]
-
-
-def domain_path(domid: DomId | int) -> StorePath:
-    """Give a domain's home."""
-    return StorePath(f"/local/domain/{domid}")
-
-
-def vm_path(uuid: uuids.UUID) -> StorePath:
-    """Give the directory that outlives a domain's reboots."""
-    return StorePath(f"/vm/{uuid}")
-
-
-def libxl_path(domid: DomId | int) -> StorePath:
-    """Give the directory that only the toolstack sees."""
-    return StorePath(f"/libxl/{domid}")
+__all__ = ["domain_nodes"]
 
 
 def domain_nodes(domid: DomId, config: DomainConfig, uuid: uuids.UUID) -> Iterator[Node]:
@@ -37,21 +24,23 @@ def domain_nodes(domid: DomId, config: DomainConfig, uuid: uuids.UUID) -> Iterat
     dom0 = Permissions.parse("n0")
     readable = Permissions.parse("n0", f"r{domid}")
     own = Permissions.parse(f"n{domid}")
-    kib = config.memory * 1024
+    name = config.c_info.name or ""
+    first, most = vcpus(config)
+    kib = memory(config)
 
     yield Node(vm, "", readable)
     yield Node(vm / "uuid", str(uuid), readable)
-    yield Node(vm / "name", config.name, readable)
+    yield Node(vm / "name", name, readable)
     yield Node(vm / "image", "", dom0)
 
     yield Node(home, "", readable)
     yield Node(home / "vm", vm, readable)
-    yield Node(home / "name", config.name, readable)
+    yield Node(home / "name", name, readable)
     yield Node(home / "domid", str(domid), readable)
-    for vcpu in range(config.vcpus):
-        yield Node(home / "cpu" / vcpu / "availability", "online")
+    for vcpu in range(most):
+        yield Node(home / "cpu" / vcpu / "availability", "online" if vcpu < first else "offline")
     yield Node(home / "memory" / "static-max", str(kib))
-    yield Node(home / "memory" / "target", str(kib))
+    yield Node(home / "memory" / "target", str(config.b_info.target_memkb or kib))
     yield Node(home / "device", "", readable)
     yield Node(home / "device" / "console", "", readable)
     yield Node(home / "control", "", readable)

@@ -19,15 +19,18 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from xenwire.channels.keys import Channel, assign_devids, backends_of, read_channels
+from xenwire.channels.keys import Channel, backends_of, read_channels
+from xenwire.channels.numbering import assign_devids
 from xenwire.devicemodel.arguments import argument_nodes
 from xenwire.devicemodel.nodes import RunState
 from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
-from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, resolve
+from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, identified, resolve
+from xenwire.hosts.kept import config_nodes, read_config
 from xenwire.hosts.logs import agent_log, qemu_log
-from xenwire.hosts.machine import qemu_arguments
-from xenwire.hosts.nodes import domain_nodes, domain_path, libxl_path, vm_path
+from xenwire.hosts.machine import USED_KEYS, qemu_arguments
+from xenwire.hosts.nodes import domain_nodes
+from xenwire.hosts.paths import domain_path, libxl_path, vm_path
 from xenwire.qemu.program import accelerator
 from xenwire.runtime.daemon import Daemon, xenwire_command
 from xenwire.runtime.lock import FileLock
@@ -35,7 +38,7 @@ from xenwire.runtime.places import log_dir, run_dir, store_socket
 from xenwire.runtime.process import ProcessRef
 from xenwire.runtime.race import before
 from xenwire.runtime.sockets import SocketFile
-from xenwire.types import MAX_DOMID, DomId, StorePath
+from xenwire.types import MAX_DOMID, ChannelKind, ChannelName, DomId, StorePath
 from xenwire.xenstore import Nodes, Store, Transaction
 from xenwire.xenstore.node import Node
 
@@ -64,6 +67,7 @@ class QemuHost(Host):
     """This machine, without Xen. Made by `QemuHost.connect`."""
 
     uri = "qemu:"
+    used_keys = USED_KEYS
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -105,9 +109,10 @@ class QemuHost(Host):
         return QemuDomain(self, found.domid, found.name)
 
     async def plan(self, config: DomainConfig, *, text: bytes | None = None) -> list[str]:
-        arguments = qemu_arguments(config, accelerator())
+        config, _, uuid = identified(config)
+        arguments = qemu_arguments(config, uuid, accelerator())
         domid = await _free_domid(self.store)
-        nodes = _all_nodes(domid, config, config.uuid or uuids.uuid4(), arguments)
+        nodes = _all_nodes(domid, config, uuid, arguments)
         return [
             *(
                 f"write {node.path} = {node.value!r}" + (f" ({node.perms})" if node.perms else "")
@@ -125,9 +130,9 @@ class QemuHost(Host):
         timeout: float = 60.0,
         progress: Progress = lambda _phase: None,
     ) -> Domain:
-        arguments = qemu_arguments(config, accelerator())
-        uuid = config.uuid or uuids.uuid4()
-        domain = await self._register(config, uuid, arguments)
+        config, name, uuid = identified(config)
+        arguments = qemu_arguments(config, uuid, accelerator())
+        domain = await self._register(config, name, uuid, arguments)
         try:
             await self.store.introduce(domain.domid, 0, 1)
             progress(f"domain {domain.domid} registered")
@@ -140,17 +145,19 @@ class QemuHost(Host):
             raise
         return domain
 
-    async def _register(self, config: DomainConfig, uuid: uuids.UUID, arguments: list[str]) -> QemuDomain:
+    async def _register(
+        self, config: DomainConfig, name: str, uuid: uuids.UUID, arguments: list[str]
+    ) -> QemuDomain:
         """Write the nodes of a new domain. Raises Conflict if its name or uuid is in use."""
         registering = asyncio.ensure_future(
-            self.store.transact(lambda t: _register(t, config, uuid, arguments))
+            self.store.transact(lambda t: _register(t, config, name, uuid, arguments))
         )
         try:
-            return QemuDomain(self, await asyncio.shield(registering), config.name)
+            return QemuDomain(self, await asyncio.shield(registering), name)
         except asyncio.CancelledError:
             # It may be done, and only the reply under way.
             with suppress(XenwireError):
-                await QemuDomain(self, await registering, config.name).remove()
+                await QemuDomain(self, await registering, name).remove()
             raise
 
     async def _start(
@@ -158,7 +165,7 @@ class QemuHost(Host):
     ) -> None:
         """Start a domain's device model and wait until it serves all that its configuration needs."""
         agent = self.agents[domain.domid] = Daemon.start(
-            f"device model of {config.name!r}",
+            f"device model of {domain.name!r}",
             xenwire_command("dm", "run", str(domain.domid), "--timeout", f"{timeout:.6f}"),
             domain.fresh_log(),
         )
@@ -168,7 +175,7 @@ class QemuHost(Host):
         progress(f"device model running, backends {' '.join(backends.types)}")
         if config.channels and not backends.supports("console"):
             raise XenwireError(
-                f"cannot create domain {config.name!r}",
+                f"cannot create domain {domain.name!r}",
                 reason="it has channels, and its device model does not support the backend 'console'",
                 hint="use a QEMU that has the device virtserialport",
             )
@@ -217,8 +224,28 @@ class QemuDomain(Domain):
         """Tell what it is doing, going by its device model."""
         return _STATES.get(await self._device_model.runstate(), DomainState.PAUSED)
 
+    async def config(self) -> DomainConfig:
+        vm = await self._store.get_text(domain_path(self.domid) / "vm")
+        if vm is None:
+            raise self._gone()
+        return await read_config(self._store, StorePath(vm))
+
     async def channels(self) -> list[Channel]:
         return await read_channels(self._store, self.domid)
+
+    async def attach(self, name: ChannelName, kind: ChannelKind, path: str | None = None) -> Channel:
+        raise self._fixed(f"attach channel {name} to")
+
+    async def detach(self, name: str) -> None:
+        await self.channel(name)
+        raise self._fixed(f"detach channel {name} from")
+
+    def _fixed(self, verb: str) -> Conflict:
+        return Conflict(
+            f"cannot {verb} domain {self.name}",
+            reason="the channels of a host without Xen are those that its configuration has",
+            hint="add it there, and create the domain anew",
+        )
 
     async def console(self) -> Path:
         tty = await self._store.get_text(domain_path(self.domid) / "console" / "tty")
@@ -299,11 +326,13 @@ class QemuDomain(Domain):
                 await t.rm(path)
 
 
-async def _register(t: Transaction, config: DomainConfig, uuid: uuids.UUID, arguments: list[str]) -> DomId:
+async def _register(
+    t: Transaction, config: DomainConfig, name: str, uuid: uuids.UUID, arguments: list[str]
+) -> DomId:
     """Take a domid and write the new domain's nodes. Raises Conflict if its name or uuid is in use."""
-    message = f"cannot create domain {config.name!r}"
+    message = f"cannot create domain {name!r}"
     for other in await _domids(t):
-        if await t.get(domain_path(other) / "name") == os.fsencode(config.name):
+        if await t.get(domain_path(other) / "name") == os.fsencode(name):
             raise Conflict(
                 message,
                 reason=f"domain {other} has this name",
@@ -340,6 +369,7 @@ def _all_nodes(domid: DomId, config: DomainConfig, uuid: uuids.UUID, arguments: 
     channels = assign_devids(config.channels, domid)
     return [
         *domain_nodes(domid, config, uuid),
+        *config_nodes(vm_path(uuid), config),
         *argument_nodes(vm_path(uuid), arguments),
         *(node for channel in channels for node in channel.nodes()),
     ]

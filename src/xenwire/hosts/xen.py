@@ -15,16 +15,18 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from xenwire.channels.keys import Channel, read_channels
+from xenwire.channels.attach import attach, detach
+from xenwire.channels.keys import OUR_TYPE, Channel, read_channels
 from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
-from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, resolve
+from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, identified, resolve
 from xenwire.hosts.dom0 import refusal
-from xenwire.hosts.nodes import domain_path
+from xenwire.hosts.paths import domain_path
+from xenwire.hosts.served import ensure_served
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.places import run_dir
 from xenwire.runtime.race import before
-from xenwire.types import DOM0, DomId
+from xenwire.types import DOM0, ChannelKind, ChannelName, DevId, DomId
 from xenwire.xenstore import Store
 from xenwire.xl import Flag, ListedDomain, Xl
 
@@ -51,7 +53,7 @@ class XenHost(Host):
     """The Xen host whose dom0 this is. Made by `XenHost.connect`."""
 
     uri = "xen:"
-    needs_text = True
+    used_keys = None
 
     def __init__(self, store: Store, xl: Xl) -> None:
         self.store = store
@@ -79,7 +81,8 @@ class XenHost(Host):
         return XenDomain(self, found.domid, found.name, found.uuid)
 
     async def plan(self, config: DomainConfig, *, text: bytes | None = None) -> list[str]:
-        whole = _whole(config, text, config.uuid or uuids.uuid4())
+        _, _, uuid = identified(config)
+        whole = _whole(config, text, uuid)
         return ["have xl build a domain, its processors stopped, from:", *await self.xl.dry_run(whole)]
 
     async def create(
@@ -91,12 +94,12 @@ class XenHost(Host):
         timeout: float = 60.0,
         progress: Progress = lambda _phase: None,
     ) -> Domain:
-        uuid = config.uuid or uuids.uuid4()
+        _, name, uuid = identified(config)
         whole = _whole(config, text, uuid)
         # xl builds one domain after another anyway; with this, what is in the way is seen beforehand.
         async with FileLock(run_dir() / "create.lock").held(timeout):
-            await self._refuse_taken(config, uuid)
-            domain = await self._build(config, uuid, whole, timeout)
+            await self._refuse_taken(name, uuid)
+            domain = await self._build(name, uuid, whole, timeout)
             try:
                 progress(f"domain {domain.domid} built by xl")
                 if not paused:
@@ -108,10 +111,10 @@ class XenHost(Host):
                 raise
         return domain
 
-    async def _refuse_taken(self, config: DomainConfig, uuid: uuids.UUID) -> None:
-        message = f"cannot create domain {config.name!r}"
+    async def _refuse_taken(self, name: str, uuid: uuids.UUID) -> None:
+        message = f"cannot create domain {name!r}"
         for other in await self.domains():
-            if other.name == config.name:
+            if other.name == name:
                 raise Conflict(
                     message,
                     reason=f"domain {other.domid} has this name",
@@ -122,12 +125,12 @@ class XenHost(Host):
                     message, reason=f"domain {other.domid} has the uuid {uuid}", hint="leave uuid out"
                 )
 
-    async def _build(self, config: DomainConfig, uuid: uuids.UUID, text: bytes, timeout: float) -> XenDomain:
+    async def _build(self, name: str, uuid: uuids.UUID, text: bytes, timeout: float) -> XenDomain:
         """Have xl build a domain. What was built is found by its uuid, since xl does not tell its domid."""
         try:
-            for words in await self.xl.create(config.name, text, timeout):
+            for words in await self.xl.create(name, text, timeout):
                 _log.warning("xl: %s", words)
-            domain = await self._built(config, uuid)
+            domain = await self._built(name, uuid)
         except BaseException as error:
             # When xl fails by itself it removes what it made; another's domain may have this uuid then.
             if isinstance(error, TimedOut) or not isinstance(error, XenwireError):
@@ -135,12 +138,13 @@ class XenHost(Host):
             raise
         return domain
 
-    async def _built(self, config: DomainConfig, uuid: uuids.UUID) -> XenDomain:
+    async def _built(self, name: str, uuid: uuids.UUID) -> XenDomain:
         for listed in await self.xl.domains():
             if listed.uuid == uuid:
-                return XenDomain(self, listed.domid, config.name, uuid)
+                return XenDomain(self, listed.domid, name, uuid)
         raise XenwireError(
-            f"domain {config.name!r} is gone", reason="xl has built it, and then it was not there any more"
+            f"domain {name!r} is gone",
+            reason="xl has built it, and then it was not there any more",
         )
 
     async def _remove_built(self, uuid: uuids.UUID) -> None:
@@ -190,8 +194,27 @@ class XenDomain(Domain):
     def _gone(self) -> NotFound:
         return NotFound(f"there is no domain {self.name!r} any more", hint="see: xenwire list")
 
+    async def config(self) -> DomainConfig:
+        """Give what it was created from, with what libxl has filled in since."""
+        await self.info()
+        return await self._xl.config(self.domid)
+
     async def channels(self) -> list[Channel]:
         return await read_channels(self._store, self.domid)
+
+    async def attach(self, name: ChannelName, kind: ChannelKind, path: str | None = None) -> Channel:
+        self._refuse_dom0("attach a channel to")
+        await ensure_served()
+        return await attach(self._store, Channel(self.domid, DevId(0), name, kind, path))
+
+    async def detach(self, name: str) -> None:
+        channel = await self.channel(name)
+        if channel.type != OUR_TYPE:
+            raise Conflict(
+                f"cannot detach channel {name} of domain {self.name}",
+                reason="its device model serves it, and cannot let go of it",
+            )
+        await detach(self._store, channel)
 
     async def console(self) -> Path:
         """Give the terminal of an HVM domain's first serial port, else of its console, once it is open."""
@@ -265,9 +288,7 @@ class XenDomain(Domain):
 def _whole(config: DomainConfig, text: bytes | None, uuid: uuids.UUID) -> bytes:
     """Give the xl.cfg that xl is to build from: with a uuid, by which the domain is found."""
     if text is None:
-        raise UsageError(
-            f"cannot create domain {config.name!r} on a Xen host",
-            reason="xl builds it from its whole configuration",
-            hint="pass text=, the xl.cfg that config was read from",
-        )
-    return text if config.uuid else text + f'\nuuid = "{uuid}"\n'.encode()
+        from xenwire.config.render import render  # most have the text, and all would wait for this
+
+        text = render(config)
+    return text if config.c_info.uuid else text + f'\nuuid = "{uuid}"\n'.encode()

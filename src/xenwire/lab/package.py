@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import compileall
 import shutil
 import tempfile
 from importlib import resources
@@ -30,6 +32,16 @@ echo "$folder"
 """Debian makes this folder with its one Python, and its Python looks there."""
 
 
+def _copy(folder: Path) -> None:
+    """Copy this package, compiled: under emulation Python takes seconds for that.
+
+    Python of another version overlooks the compiled files.
+    """
+    with resources.as_file(resources.files("xenwire")) as here:
+        shutil.copytree(here, folder)
+    compileall.compile_dir(folder, quiet=2)
+
+
 async def install(session: LabSession) -> None:
     """Put the files that this process runs from into dom0, as `xenwire`, in place of what was there before.
 
@@ -48,8 +60,7 @@ async def install(session: LabSession) -> None:
         raise XenwireError("cannot install Xenwire in the lab", reason=f"its dom0 has no folder {folder}")
     with tempfile.TemporaryDirectory() as scratch:
         package, launcher = Path(scratch, "package"), Path(scratch, "launcher")
-        with resources.as_file(resources.files("xenwire")) as here:
-            shutil.copytree(here, package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        await asyncio.to_thread(_copy, package)
         launcher.write_text(_LAUNCHER)
         launcher.chmod(0o755)
         await session.put(package, f"{folder}/xenwire")

@@ -27,6 +27,7 @@ from xenwire.xenstore import requests
 from xenwire.xenstore.connection import Connection
 from xenwire.xenstore.errors import StoreError, TransactionConflict
 from xenwire.xenstore.link import open_link
+from xenwire.xenstore.listener import Listener
 from xenwire.xenstore.perms import Permissions
 from xenwire.xenstore.requests import PartialListing, Request
 from xenwire.xenstore.retry import pause
@@ -204,6 +205,10 @@ class Store(Nodes):
     def watch(self, path: StorePath | str) -> Watch:
         """Watch a path, which need not exist, and all below it, for the length of an `async with` block."""
         return Watch(self._connection, path)
+
+    async def listen(self, path: StorePath | str, changed: Callable[[], None]) -> Listener:
+        """Call `changed` whenever something changes at or below a path, once at first, until it is closed."""
+        return await Listener(self._connection, path, changed).start()
 
     async def wait_for(
         self, path: StorePath | str, predicate: Callable[[bytes | None], bool], timeout: float = 30.0

@@ -1,6 +1,6 @@
 """The installed xl as a tool: it builds and ends domains, and its listings are read."""
 
-from xenwire.xl.listing import Flag, ListedDomain, StoredConfig
+from xenwire.xl.listing import Flag, ListedDomain
 from xenwire.xl.tool import Xl
 
-__all__ = ["Flag", "ListedDomain", "StoredConfig", "Xl"]
+__all__ = ["Flag", "ListedDomain", "Xl"]

@@ -6,17 +6,16 @@ The formats are those of Xen 4.17 (xen: tools/xl/xl_list.c), and are checked: xl
 from __future__ import annotations
 
 import enum
-import json
 import os
 import re
 import uuid as uuids
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from xenwire.errors import ProtocolError, UsageError
 from xenwire.types import DomId
 
-__all__ = ["Flag", "ListedDomain", "StoredConfig", "parse_configs", "parse_table"]
+__all__ = ["Flag", "ListedDomain", "parse_table"]
 
 
 class Flag(enum.Flag):
@@ -49,20 +48,6 @@ class ListedDomain:
     vcpus: int
     flags: Flag
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoredConfig:
-    """A domain's configuration as `xl list -l` prints it: what it was made from, with later changes."""
-
-    domid: DomId
-    name: str
-    uuid: uuids.UUID | None
-    """Domain-0 has none here."""
-    type: str
-    """pv, pvh or hvm."""
-    config: dict[str, Any]
-    """libxl's JSON of a `libxl_domain_config`."""
 
 
 _HEADER: Final = re.compile(rb"Name +ID +Mem +VCPUs\s+State\s+Time\(s\) +UUID [^\n]*\n")
@@ -106,37 +91,6 @@ def parse_table(output: bytes) -> list[ListedDomain]:
         )
         place = row.end()
     return domains
-
-
-def parse_configs(output: bytes) -> list[StoredConfig]:
-    """Read what `xl list -l` has printed. Raises ProtocolError if it makes no sense.
-
-    Names that are not UTF-8 keep their bytes as surrogates, as in `os.fsdecode`.
-    """
-    try:
-        found = json.loads(output.decode("utf-8", "surrogateescape"))
-        return [_config(item) for item in found]
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, UsageError) as error:
-        raise _nonsense(output) from error
-
-
-def _config(item: dict[str, Any]) -> StoredConfig:
-    config = item["config"]
-    general = config["c_info"]
-    uuid = general.get("uuid")
-    return StoredConfig(
-        domid=DomId(item["domid"]),
-        name=_text(general["name"]),
-        uuid=None if uuid is None else uuids.UUID(_text(uuid)),
-        type=_text(general["type"]),
-        config=config,
-    )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
 
 
 def _nonsense(output: bytes) -> ProtocolError:

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from xenwire.errors import NotFound, ProtocolError, TimedOut
 from xenwire.runtime.process import ExitStatus, end, spawn
 from xenwire.types import DomId
-from xenwire.xl.listing import ListedDomain, StoredConfig, parse_configs, parse_table
+from xenwire.xl.listing import ListedDomain, parse_table
 from xenwire.xl.words import errors_in, failure, lines_of
+
+if TYPE_CHECKING:
+    from xenwire.config.libxl.types import DomainConfig
 
 __all__ = ["Xl"]
 
@@ -57,13 +60,16 @@ class Xl:
         result = await self._do("cannot list the domains", "list", "-v", *_only(domid))
         return parse_table(result.output)
 
-    async def configs(self, domid: DomId | None = None) -> list[StoredConfig]:
-        """Give the configurations of all domains, or of one. Raises as `domains`.
+    async def config(self, domid: DomId) -> DomainConfig:
+        """Give a domain's configuration: what it was made from, with later changes. Raises as `domains`."""
+        from xenwire.config.libxl.json_reader import read_listing  # few ask for this, and all would wait
 
-        A domain whose configuration libxl does not find, or has not stored yet, is left out.
-        """
-        result = await self._do("cannot list the configurations of domains", "list", "-l", *_only(domid))
-        return parse_configs(result.output) if result.output.strip() else []
+        message = f"cannot tell the configuration of domain {domid}"
+        result = await self._do(message, "list", "-l", str(domid))
+        for listed, config in read_listing(result.output) if result.output.strip() else ():
+            if listed == domid:
+                return config
+        raise NotFound(message, reason="libxl keeps none for it")
 
     async def create(self, name: str, text: bytes, timeout: float) -> list[str]:
         """Build a domain from an xl.cfg, its processors stopped. Give the errors that xl made light of.

@@ -1,0 +1,253 @@
+"""The backend of all our channels: it finds them in the store, and serves them.
+
+Ours are those whose backend directory has `type = xenwire`: a guest can write its own directory, not that
+one. Whoever writes the right nodes gets a channel, and one whose nodes go away is let go of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from xenwire.channels.endpoints import make_endpoint
+from xenwire.channels.keys import OUR_TYPE, OUTPUT_LIMIT, read_channel
+from xenwire.channels.pace import Pace
+from xenwire.channels.served import ServedChannel
+from xenwire.channels.spoolfile import SpoolFile
+from xenwire.channels.wire import Wire
+from xenwire.errors import NotFound, XenwireError
+from xenwire.types import DOM0, DevId, DomId, StorePath
+from xenwire.xenstore.errors import StoreClosed
+
+if TYPE_CHECKING:
+    from xenwire.hypervisor import EventChannels, Grants
+    from xenwire.xenstore import Store
+    from xenwire.xenstore.listener import Listener
+
+__all__ = ["ChannelServer"]
+
+_log = logging.getLogger(__name__)
+
+_Key = tuple[DomId, DevId]
+
+_RETRY: Final = 5.0  # seconds until a host end that could not be opened is tried again
+_CHANGES: Final = (20, 5.0)  # changes of state that a guest may ask for: at once, and a second
+_EVENTS: Final = (60, 200.0)  # events without bytes that a guest may send: at once, and a second
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What the server keeps of a channel that is in the store."""
+
+    changes: Pace = field(default_factory=lambda: Pace(*_CHANGES))
+    events: Pace = field(default_factory=lambda: Pace(*_EVENTS))
+    served: ServedChannel | None = None
+    spool: SpoolFile | None = None
+    listener: Listener | None = None
+    dirty: bool = False
+    working: bool = False
+    error: str | None = None
+
+
+class ChannelServer:
+    """Serves the channels of all guests whose backend this domain is."""
+
+    def __init__(
+        self,
+        store: Store,
+        events: EventChannels,
+        grants: Grants,
+        spools: Path,
+        domid: DomId = DOM0,
+    ) -> None:
+        """`spools` is the folder, 0700, of what was not delivered yet."""
+        self._store, self._events, self._grants = store, events, grants
+        self._spools = spools
+        self._domid = domid
+        self._root = StorePath(f"/local/domain/{domid}/backend/console")
+        self._entries: dict[_Key, _Entry] = {}
+        self._ports: dict[int, _Entry] = {}
+        self._tasks: asyncio.TaskGroup
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until cancelled; `ready` is called once all channels that there are are served.
+
+        Nothing is said in the store at the end: a successor goes on, and the guests notice nothing. Raises
+        StoreClosed when the store is gone.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._events.fileno(), self._take_events)
+        try:
+            async with asyncio.TaskGroup() as self._tasks, self._store.watch(self._root) as changes:
+                await anext(changes)
+                await self._look_at_all()
+                if self._working:
+                    await asyncio.wait(self._working)
+                ready()
+                async for path in changes:
+                    await self._changed(path)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            loop.remove_reader(self._events.fileno())
+            for entry in self._entries.values():
+                self._let_go(entry)
+
+    def channels(self) -> Iterator[tuple[DomId, DevId, ServedChannel | None, str | None]]:
+        """Tell of every channel of ours: what serves it, and what is wrong with it."""
+        for (domid, devid), entry in self._entries.items():
+            broken = entry.served.broken if entry.served else None
+            yield domid, devid, entry.served, entry.error or broken
+
+    async def _look_at_all(self) -> None:
+        for domid in await self._names(self._root):
+            for devid in await self._names(self._root / domid):
+                self._look_at(domid, devid)
+
+    async def _names(self, path: StorePath) -> list[str]:
+        try:
+            return await self._store.list(path)
+        except NotFound:
+            return []
+
+    async def _changed(self, path: StorePath) -> None:
+        parts = path.removeprefix(self._root).strip("/").split("/")
+        match parts:
+            case [domid, devid, *_]:
+                self._look_at(domid, devid)
+            case [""]:
+                for key in self._entries:
+                    self._look_again(key)
+                await self._look_at_all()
+            case [domid]:
+                for devid in await self._names(self._root / domid):
+                    self._look_at(domid, devid)
+                for key in list(self._entries):
+                    if str(key[0]) == domid:
+                        self._look_again(key)
+
+    def _look_at(self, domid: str, devid: str) -> None:
+        try:
+            key = DomId(domid), DevId(devid)
+        except XenwireError:
+            return
+        if key[1] > 0:
+            self._entries.setdefault(key, _Entry())
+            self._look_again(key)
+
+    def _look_again(self, key: _Key) -> None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return
+        entry.dirty = True
+        if not entry.working:
+            entry.working = True
+            task = self._tasks.create_task(self._work(key, entry))
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
+
+    async def _work(self, key: _Key, entry: _Entry) -> None:
+        """Look at a channel until nothing has changed meanwhile."""
+        loop = asyncio.get_running_loop()
+        try:
+            while entry.dirty and self._entries.get(key) is entry:
+                entry.dirty = False
+                await asyncio.sleep(entry.changes.spend(loop.time()))
+                try:
+                    again, entry.error = await self._reconcile(key, entry), None
+                except StoreClosed:
+                    raise
+                except XenwireError as error:
+                    _log.warning("channel %s of domain %s: %s", key[1], key[0], error)
+                    again, entry.error = _RETRY, str(error)
+                if again is not None:
+                    loop.call_later(again, self._look_again, key)
+        finally:
+            entry.working = False
+
+    async def _reconcile(self, key: _Key, entry: _Entry) -> float | None:
+        domid, devid = key
+        backend = self._root / domid / devid
+        kind = await self._store.get(backend / "type")
+        if kind != OUR_TYPE.encode():
+            self._forget(key, entry)
+            return None
+        if entry.served is None:
+            await self._take_up(key, entry, backend)
+        assert entry.served is not None
+        return await entry.served.reconcile()
+
+    async def _take_up(self, key: _Key, entry: _Entry, backend: StorePath) -> None:
+        domid, devid = key
+        channel = await read_channel(self._store, domid, devid, self._domid)
+        if channel is None:
+            raise NotFound("the channel has no name", reason=f"no {backend / 'name'}")
+        uuid = await self._uuid(domid)
+        limit = await self._store.get(channel.frontend / "limit") or b""
+        number = int(limit) if limit.isdigit() and len(limit) < 10 else 0
+        entry.spool = SpoolFile.open(self._spools / f"{uuid}-{devid}", number or OUTPUT_LIMIT)
+
+        def ready() -> None:
+            if entry.served is not None:
+                entry.served.turn()
+
+        endpoint = make_endpoint(channel, entry.spool.spool, ready)
+        entry.served = ServedChannel(
+            self._store,
+            self._events,
+            self._grants,
+            domid,
+            uuid,
+            backend,
+            channel.frontend,
+            Wire(endpoint, entry.spool.spool),
+            lambda _served, port: self._ports.__setitem__(port, entry),
+        )
+        entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))
+
+    async def _uuid(self, domid: DomId) -> str:
+        vm = await self._store.get_text(f"/local/domain/{domid}/vm")
+        return StorePath(vm).name if vm else f"domain-{domid}"
+
+    def _forget(self, key: _Key, entry: _Entry) -> None:
+        """Let go of a channel whose nodes are gone, or not ours any more."""
+        if entry.served is not None:
+            entry.served.turn()  # the guest's last words are still in the ring
+        self._let_go(entry)
+        if entry.spool is not None:
+            entry.spool.remove()
+        del self._entries[key]
+
+    def _let_go(self, entry: _Entry) -> None:
+        if entry.listener is not None:
+            entry.listener.close()
+        if entry.served is not None:
+            entry.served.close()
+        if entry.spool is not None:
+            entry.spool.close()
+        self._ports = {port: other for port, other in self._ports.items() if other is not entry}
+
+    def _take_events(self) -> None:
+        """Give each channel that was signalled its turn."""
+        loop = asyncio.get_running_loop()
+        unmask = []
+        for port in self._events.pending():
+            entry = self._ports.get(port)
+            if entry is None or entry.served is None:
+                continue
+            if entry.served.turn():
+                unmask.append(port)
+            elif wait := entry.events.spend(loop.time()):
+                loop.call_later(wait, self._unmask, port)
+            else:
+                unmask.append(port)
+        self._events.unmask(unmask)
+
+    def _unmask(self, port: int) -> None:
+        if port in self._ports:
+            self._events.unmask([port])

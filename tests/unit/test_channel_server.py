@@ -1,0 +1,280 @@
+"""The backend against a simulated guest on the loopback: the handshake, the bytes, restarts."""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from frontend import Guest, attach, eventually
+
+from xenwire.channels.keys import OUR_TYPE, Channel
+from xenwire.channels.server import ChannelServer
+from xenwire.hypervisor.loopback import LoopbackEventChannels, LoopbackGrants
+from xenwire.types import ChannelKind, ChannelName, DevId, DomId
+from xenwire.xenstore import Store
+from xenwire.xenstored import server
+
+
+def channel(kind, path=None, devid=1, domid=5):
+    return Channel(
+        DomId(domid),
+        DevId(devid),
+        ChannelName(f"org.example.{devid}"),
+        kind,
+        None if path is None else str(path),
+        type=OUR_TYPE,
+    )
+
+
+@pytest.fixture
+async def store(tmp_path):
+    ready = asyncio.Event()
+    daemon = asyncio.create_task(server.serve(tmp_path / "store.sock", ready=ready.set))
+    await ready.wait()
+    async with Store.connect(tmp_path / "store.sock") as store:
+        yield store
+    daemon.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await daemon
+
+
+class Backend:
+    """A server that can be killed and started again."""
+
+    def __init__(self, store, folder):
+        self.store, self.folder = store, folder
+        self.task = None
+
+    async def start(self):
+        self.events = LoopbackEventChannels(self.folder, 0)
+        grants = LoopbackGrants(self.folder, 0)
+        (self.folder / "spools").mkdir(exist_ok=True)
+        self.server = ChannelServer(self.store, self.events, grants, self.folder / "spools")
+        ready = asyncio.Event()
+        self.task = asyncio.create_task(self.server.run(ready.set))
+        await ready.wait()
+
+    async def stop(self):
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+        self.events.close()
+
+
+@pytest.fixture
+async def backend(store, tmp_path):
+    backend = Backend(store, tmp_path)
+    await backend.start()
+    yield backend
+    await backend.stop()
+
+
+@pytest.fixture
+async def guest(store, tmp_path):
+    guest = Guest(store, tmp_path)
+    yield guest
+    guest.close()
+
+
+async def connected(path):
+    return await asyncio.open_unix_connection(path)
+
+
+async def test_the_whole_handshake(store, backend, guest, tmp_path):
+    wire = channel(ChannelKind.SOCKET, tmp_path / "s")
+    await attach(store, wire)
+    await guest.until(2)
+    await guest.connect()
+    reader, writer = await connected(tmp_path / "s")
+    every_byte = bytes(range(256)) * 40
+    writer.write(every_byte)
+    assert await guest.read(len(every_byte)) == every_byte
+    await guest.write(every_byte)
+    assert await reader.readexactly(len(every_byte)) == every_byte
+    await guest.say(5)
+    await guest.until(5)
+    await guest.say(6)
+    await guest.until(6)
+    await guest.say(1)
+    await guest.until(2)
+    writer.close()
+
+
+async def test_what_was_written_before_the_backend_came(store, guest, backend, tmp_path):
+    await attach(store, channel(ChannelKind.PATH, tmp_path / "log"))
+    await guest.until(2)
+    await guest.probe()
+    guest.ring.output.put(b"early")
+    await guest.until(4)
+    await eventually(lambda: (tmp_path / "log").read_bytes() == b"early")
+
+
+async def test_a_pty_is_raw_before_its_name_is_known(store, backend, guest):
+    await attach(store, channel(ChannelKind.PTY))
+    await guest.until(2)
+    tty = await store.read_text(guest.home / "tty")
+    await guest.connect()
+    terminal = os.open(tty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    every_byte = bytes(range(256))
+    await guest.write(every_byte)
+    seen = b""
+    while len(seen) < 256:
+        with contextlib.suppress(BlockingIOError):
+            seen += os.read(terminal, 256)
+        await asyncio.sleep(0)
+    assert seen == every_byte
+    os.write(terminal, every_byte)
+    assert await guest.read(256) == every_byte
+    os.close(terminal)
+
+
+async def test_none_swallows_and_never_speaks(store, backend, guest):
+    await attach(store, channel(ChannelKind.NONE))
+    await guest.until(2)
+    await guest.connect()
+    await guest.write(bytes(1_000_000))
+    assert guest.ring.input.available() == 0
+
+
+async def test_output_waits_for_a_client_and_the_oldest_goes(store, backend, guest, tmp_path):
+    wire = channel(ChannelKind.SOCKET, tmp_path / "s")
+    await attach(store, wire)
+    await guest.until(2)
+    await guest.connect()
+    limit = 1 << 20
+    data = b"".join(b"%07d\n" % number for number in range(limit // 8 + 1000))
+    await guest.write(data)
+    await eventually(lambda: guest.ring.output.room() == 2048)
+    reader, writer = await connected(tmp_path / "s")
+    assert await reader.readexactly(limit) == data[-limit:]
+    ((_, _, served, error),) = backend.server.channels()
+    assert served.wire.spool.dropped == 8000
+    assert error is None
+    writer.close()
+
+
+async def test_a_second_client_waits_for_the_first_to_leave(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await guest.connect()
+    _, first = await connected(tmp_path / "s")
+    first.write(b"one")
+    assert await guest.read(3) == b"one"
+    second_reader, second = await connected(tmp_path / "s")
+    second.write(b"two")
+    first.close()
+    assert await guest.read(3) == b"two"
+    await guest.write(b"three")
+    assert await second_reader.readexactly(5) == b"three"
+    second.close()
+
+
+async def test_a_half_closed_client_still_listens(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await guest.connect()
+    reader, writer = await connected(tmp_path / "s")
+    writer.write(b"last words")
+    writer.write_eof()
+    assert await guest.read(10) == b"last words"
+    await guest.write(b"answer")
+    assert await reader.readexactly(6) == b"answer"
+    writer.close()
+    await writer.wait_closed()
+    next_reader, next_writer = await connected(tmp_path / "s")
+    await guest.write(b"for the next")
+    assert await next_reader.readexactly(12) == b"for the next"
+    next_writer.close()
+
+
+async def test_a_restart_goes_unnoticed(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await guest.connect()
+    await guest.write(b"kept ")
+    await eventually(lambda: guest.ring.output.room() == 2048)
+    await backend.stop()
+    assert await store.read(guest.backend / "state") == b"4"
+    guest.ring.output.put(b"and written meanwhile")
+    await backend.start()
+    reader, writer = await connected(tmp_path / "s")
+    assert await reader.readexactly(26) == b"kept and written meanwhile"
+    writer.write(b"hello")
+    assert await guest.read(5) == b"hello"
+    assert await store.read(guest.backend / "state") == b"4"
+    writer.close()
+
+
+async def test_detach(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await guest.connect()
+    async with store.transaction() as t:
+        await t.write(guest.backend / "online", "0")
+        await t.write(guest.backend / "state", "5")
+    await asyncio.sleep(0)
+    await guest.say(6)
+    await guest.until(6)
+
+
+async def test_nodes_that_vanish(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await guest.connect()
+    assert list(Path(tmp_path / "spools").iterdir())
+    async with store.transaction() as t:
+        await t.rm("/local/domain/5")
+        await t.rm("/local/domain/0/backend/console/5")
+    await eventually(lambda: not list(backend.server.channels()))
+    assert not (tmp_path / "s").exists()
+    assert not list(Path(tmp_path / "spools").iterdir())
+    assert not await store.exists("/local/domain/0/backend/console/5")
+
+
+@pytest.mark.parametrize(
+    ("reference", "port"), [("0", "1"), ("-1", "1"), ("9", "0"), ("x", "1"), ("999", "1")]
+)
+async def test_a_ring_that_cannot_be(store, backend, guest, tmp_path, reference, port):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await store.write(guest.home / "ring-ref", reference)
+    await store.write(guest.home / "port", port)
+    await guest.say(3)
+    await eventually(lambda: any(error for *_, error in backend.server.channels()))
+    await guest.say(1)
+    await guest.until(2)
+    await guest.connect()
+    reader, writer = await connected(tmp_path / "s")
+    await guest.write(b"better")
+    assert await reader.readexactly(6) == b"better"
+    writer.close()
+
+
+async def test_a_broken_ring_harms_no_other(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "t", devid=2))
+    other = Guest(store, tmp_path, devid=2)
+    await guest.until(2)
+    await other.until(2)
+    await guest.connect()
+    await other.connect()
+    guest.page.view.cast("I")[771] = 77777
+    guest.events.notify(guest.port)
+    reader, writer = await connected(tmp_path / "t")
+    await other.write(b"fine")
+    assert await reader.readexactly(4) == b"fine"
+    await eventually(lambda: any("broke" in (error or "") for *_, error in backend.server.channels()))
+    writer.close()
+    other.close()
+
+
+async def test_others_channels_are_left_alone(store, backend, tmp_path):
+    foreign = channel(ChannelKind.SOCKET, tmp_path / "s")
+    await attach(store, foreign)
+    await store.write("/local/domain/0/backend/console/6/1/type", "ioemu")
+    await store.write("/local/domain/0/backend/console/6/1/state", "1")
+    await store.write("/local/domain/0/backend/console/7/0/state", "1")
+    await Guest(store, tmp_path).until(2)
+    assert await store.read("/local/domain/0/backend/console/6/1/state") == b"1"
+    assert await store.read("/local/domain/0/backend/console/7/0/state") == b"1"
