@@ -32,6 +32,11 @@ class Guest(Domain):
         self.host.on_info()
         return self._info()
 
+    async def config(self):
+        raise NotImplementedError
+
+    attach = detach = config
+
     async def channels(self):
         return []
 
@@ -56,6 +61,7 @@ class Guest(Domain):
 
 class FakeHost(Host):
     uri = "test:"
+    used_keys = frozenset({"name", "kernel"})
 
     def __init__(self):
         self.guests = []
@@ -75,12 +81,12 @@ class FakeHost(Host):
 
     async def create(self, config, *, text=None, paused=False, timeout=60.0, progress=lambda _phase: None):
         progress("registered")
-        guest = Guest(self, len(self.guests) + 1, config.name)
+        guest = Guest(self, len(self.guests) + 1, config.c_info.name)
         self.guests.append(guest)
         return guest
 
     async def plan(self, config, *, text=None):
-        return [f"write {config.name}", "start it"]
+        return [f"write {config.c_info.name}", "start it"]
 
     async def find(self, reference):
         domid = resolve(reference, await self.domains()).domid
@@ -97,7 +103,7 @@ def host(monkeypatch):
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / "web.cfg"
-    path.write_text('name = "web"\nmemroy = 1\n')
+    path.write_text('name = "web"\nkernel = "vmlinuz"\nmemroy = 1\n')
     return str(path)
 
 
@@ -114,7 +120,7 @@ def test_create(host, config, capsys):
     assert len(host.guests) == 1
     out, err = capsys.readouterr()
     assert out.startswith("name    web\n")
-    assert "unknown key memroy" in err
+    assert "xl does not know memroy" in err
     assert "registered, 0." in err
 
 

@@ -321,6 +321,7 @@ def processors(draw):
         split = draw(st.integers(0, count))
         sizes = draw(st.lists(st.integers(1, 2**20), min_size=2, max_size=2))
         fields["max_memkb"] = sum(sizes) * 1024
+        fields.setdefault("numa_placement", draw(st.sampled_from([None, False])))
         fields["vnuma_nodes"] = [
             xl.VnodeInfo(memkb=size * 1024, vcpus=vcpus, distances=draw(st.tuples(uint32, uint32)))
             for size, vcpus in zip(sizes, (range(split), range(split, count)), strict=True)

@@ -53,11 +53,12 @@ def _affinity(maps: tuple[frozenset[int], ...], count: int, *, by_list: bool) ->
 
 def vnuma(sheet: Sheet) -> Value | None:
     """Give the virtual NUMA nodes."""
-    return [list(_vnode(node)) for node in sheet.b_info.vnuma_nodes] or None
+    return [list(_vnode(node, sheet)) for node in sheet.b_info.vnuma_nodes] or None
 
 
-def _vnode(node: VnodeInfo) -> Iterator[str]:
-    yield f"pnode={node.pnode}"
+def _vnode(node: VnodeInfo, sheet: Sheet) -> Iterator[str]:
+    if node.pnode or sheet.b_info.numa_placement is False:
+        yield f"pnode={node.pnode}"  # which turns the placement on nodes off
     if node.memkb is not None:
         yield f"size={mebibytes(node.memkb)}"
     if node.vcpus:
