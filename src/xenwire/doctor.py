@@ -13,7 +13,6 @@ import pwd
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,20 +23,15 @@ from xenwire.errors import XenwireError
 from xenwire.hosts.dom0 import refusal
 from xenwire.images import check_builder, dom0_image, tiny_guest
 from xenwire.lab import Profile
+from xenwire.qemu.accelerator import KVM, kvm_works, runs_guest
 from xenwire.qemu.capabilities import probe
 from xenwire.qemu.program import find_qemu
 from xenwire.runtime.places import cache_dir, run_dir
-from xenwire.runtime.process import end, spawn
 
 __all__ = ["Finding", "Health", "examine"]
 
 _LAB_DISK: Final = 3 << 30  # bytes in the cache for packages, image and snapshot
 _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-
-_TRY_SECONDS: Final = 5.0
-_BOOT_SECTOR: Final = bytes.fromhex("b010 baf400 ee f4").ljust(510, b"\0") + b"\x55\xaa"
-"""mov al, 0x10; mov dx, 0xf4; out dx, al; hlt: QEMU's isa-debug-exit then ends with status 2 * 0x10 + 1."""
-_BOOTED: Final = 33
 
 
 class Health(StrEnum):
@@ -127,7 +121,7 @@ async def _qemu() -> Finding:
     try:
         found = await probe(program)
         found.require_recent(program)
-        works = await _boots(program, "tcg")
+        works = await runs_guest(program, "tcg")
     except XenwireError as error:
         return Finding("qemu", Health.MISSING, str(error), _advised(cost, error))
     if works:
@@ -136,50 +130,21 @@ async def _qemu() -> Finding:
 
 
 async def _kvm() -> Finding:
-    """Have KVM run a boot sector: on some virtual machines it opens, and no guest ever gets going."""
-    device = Path("/dev/kvm")
+    """Have KVM run a guest, whatever is remembered of it."""
     cost = "guests run under software emulation, some ten times slower"
-    if not device.exists():
-        return Finding("kvm", Health.ABSENT, f"there is no {device}", cost)
-    if not os.access(device, os.R_OK | os.W_OK):
+    if not KVM.exists():
+        return Finding("kvm", Health.ABSENT, f"there is no {KVM}", cost)
+    if not os.access(KVM, os.R_OK | os.W_OK):
         return Finding(
             "kvm",
             Health.ABSENT,
-            f"you may not open {device}",
+            f"you may not open {KVM}",
             f"{cost}; log in again after mending",
             _as_root(f"usermod -aG kvm {_user()}"),
         )
-    try:
-        works = await _boots(find_qemu(), "kvm")
-    except XenwireError:
-        works = False  # QEMU's finding says why
-    if works:
-        return Finding("kvm", Health.OK, f"{device} runs a guest")
-    return Finding("kvm", Health.ABSENT, f"{device} opens and runs no guest", cost)
-
-
-async def _boots(program: Path, accelerator: str) -> bool:
-    """Tell whether a guest of one sector gets to its end."""
-    with tempfile.TemporaryDirectory(prefix="xenwire-") as folder:
-        disk = Path(folder) / "sector"
-        disk.write_bytes(_BOOT_SECTOR)
-        process = await spawn(
-            [
-                program,
-                *("-accel", accelerator, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-                *("-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-boot", "a"),
-                *("-drive", f"file={disk},format=raw,if=floppy,readonly=on"),
-            ],
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            die_with_parent=True,
-        )
-        ending = asyncio.ensure_future(process.wait())
-        try:
-            await asyncio.wait([ending], timeout=_TRY_SECONDS)
-        finally:
-            await end(process, 0)
-        return await ending == _BOOTED
+    if await kvm_works(anew=True):
+        return Finding("kvm", Health.OK, f"{KVM} runs a guest")
+    return Finding("kvm", Health.ABSENT, f"{KVM} opens and runs no guest", cost)
 
 
 async def _builder(made: _Made) -> Finding:

@@ -1,88 +1,23 @@
 """The tiny guest under a plain QEMU, through plain sockets: nothing of Xenwire but the image takes part."""
 
-import base64
-import json
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
-from pathlib import Path
 
 import pytest
+
+from tests.qemu.machine import Agent, Machine, read_until, receive
 
 pytestmark = [pytest.mark.qemu, pytest.mark.guest]
 
 PORTS = {"agent": "org.qemu.guest_agent.0", "echo": "org.xenwire.echo.0", "late": "org.xenwire.echo.1"}
 
 
-class Guest:
-    """A QEMU with the tiny guest, its console and each of its ports on a socket."""
-
-    def __init__(self, image):
-        self.folder = Path(tempfile.mkdtemp(prefix="xw-"))
-        argv = ["qemu-system-x86_64", "-accel", "tcg", "-M", "q35", "-m", "256", "-nodefaults"]
-        argv += ["-no-user-config", "-display", "none", "-no-reboot"]
-        argv += ["-kernel", image.kernel, "-initrd", image.ramdisk]
-        argv += ["-append", f"{image.cmdline} hostname=tiny"]
-        argv += [*self.chardev("console"), "-serial", "chardev:console", "-device", "virtio-serial-pci"]
-        for name, port in PORTS.items():
-            argv += [*self.chardev(name), "-device", f"virtserialport,chardev={name},name={port}"]
-        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
-
-    def chardev(self, name):
-        return "-chardev", f"socket,id={name},path={self.folder}/{name},server=on,wait=off"
-
-    def connect(self, name):
-        deadline = time.monotonic() + 10
-        while True:
-            client = socket.socket(socket.AF_UNIX)
-            client.settimeout(45)
-            try:
-                client.connect(str(self.folder / name))
-            except OSError:
-                client.close()
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)  # QEMU makes its sockets first of all, and tells nobody
-            else:
-                return client
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.folder)
-
-
-class Agent:
-    """The guest agent, asked over a socket."""
-
-    def __init__(self, client):
-        self.client = client
-        self.replies = client.makefile("rb")
-
-    def __call__(self, command, **arguments):
-        self.client.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
-        reply = json.loads(self.replies.readline())
-        assert "return" in reply, reply
-        return reply["return"]
-
-    def run(self, script):
-        pid = self("guest-exec", path="sh", arg=["-c", script], **{"capture-output": True})["pid"]
-        while not (status := self("guest-exec-status", pid=pid))["exited"]:
-            pass
-        assert status["exitcode"] == 0, status
-        return base64.b64decode(status.get("out-data", "")).decode()
-
-    def close(self):
-        self.replies.close()
-        self.client.close()
+def boot(image):
+    return Machine(image.kernel, image.ramdisk, f"{image.cmdline} hostname=tiny", PORTS)
 
 
 @pytest.fixture(scope="module")
 def guest(image):
-    guest = Guest(image)
+    guest = boot(image)
     yield guest
     guest.close()
 
@@ -94,24 +29,6 @@ def agent(guest):
     assert agent("guest-ping") == {}
     yield agent
     agent.close()
-
-
-def receive(client, count):
-    data = b""
-    while len(data) < count:
-        part = client.recv(count - len(data))
-        assert part, data
-        data += part
-    return data
-
-
-def read_until(client, text):
-    data = b""
-    while text not in data:
-        part = client.recv(4096)
-        assert part, data
-        data += part
-    return data
 
 
 def test_who_it_is(agent):
@@ -169,7 +86,7 @@ def test_the_agent_is_started_again(guest, agent):
 
 @pytest.mark.parametrize("how", ["agent", "console"])
 def test_it_ends_when_told_to(image, how):
-    guest = Guest(image)
+    guest = boot(image)
     try:
         agent = Agent(guest.connect("agent"))
         agent("guest-ping")

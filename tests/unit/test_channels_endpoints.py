@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from xenwire.channels.endpoints import open_log
+from xenwire.channels.endpoints.log import open_log
 from xenwire.errors import NotFound, XenwireError
 
 

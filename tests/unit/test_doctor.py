@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -63,19 +62,19 @@ class Machine:
         """Stand for what a lab and the demo have built."""
         packages = Cache().packages
         packages.mkdir(parents=True)
-        for made, name, wanted in (
-            (lambda names: dom0._image(Cache(), Release.BOOKWORM, names), "dom0-bookworm",
-             dom0._wanted(Release.BOOKWORM)),
-            (lambda names: guest._image(Cache(), names), "tiny-guest", guest.PACKAGES),
+        system = dom0.system(Release.BOOKWORM)
+        for made, name, wanted, files in (
+            (lambda names: system.built(Cache(), names).folder, system.name, system.packages,
+             ("hypervisor", "kernel", "initrd", "root")),
+            (lambda names: guest._image(Cache(), names).kernel.parent, "tiny-guest", guest.PACKAGES,
+             ("kernel", "bzimage", "ramdisk")),
         ):  # fmt: skip
             names = tuple(f"{package}_1_all.deb" for package in wanted)
             (packages / f"{name}.list").write_text("\n".join(names))
-            image = made(names)
-            files = [getattr(image, field) for field in image.__slots__]
-            files = [file for file in files if isinstance(file, Path)]
-            files[0].parent.mkdir()
+            folder = made(names)
+            folder.mkdir()
             for file in files:
-                file.touch()
+                (folder / file).touch()
 
     def boot(self):
         """Stand for a lab that has been booted."""

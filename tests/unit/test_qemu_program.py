@@ -1,8 +1,8 @@
 import pytest
 
-from xenwire.errors import NotFound, UsageError, XenwireError
+from xenwire.errors import NotFound, XenwireError
 from xenwire.qemu.capabilities import probe
-from xenwire.qemu.program import accelerator, find_qemu
+from xenwire.qemu.program import find_qemu
 
 
 @pytest.fixture
@@ -39,18 +39,6 @@ def test_a_missing_qemu_is_told_with_its_mend(folder, wanted, reason):
         find_qemu(wanted)
     assert str(caught.value) == f"cannot find QEMU: {reason}"
     assert caught.value.hint == "apt-get install qemu-system-x86"
-
-
-@pytest.mark.parametrize("name", ["kvm", "tcg"])
-def test_the_environment_decides_the_accelerator(monkeypatch, name):
-    monkeypatch.setenv("XENWIRE_ACCEL", name)
-    assert accelerator() == name
-
-
-def test_another_accelerator_is_refused(monkeypatch):
-    monkeypatch.setenv("XENWIRE_ACCEL", "hax")
-    with pytest.raises(UsageError, match="hax"):
-        accelerator()
 
 
 async def test_a_probe_that_fails_tells_how_to_try_by_hand(folder):

@@ -1,4 +1,3 @@
-import json
 import os
 import uuid
 from pathlib import Path

@@ -56,7 +56,7 @@ async def test_a_configuration(xl):
     assert [channel.name for channel in config.channels] == ["org.example.agent.1", "log"]
 
 
-@pytest.mark.parametrize("output", ["", "cat %s" % LISTING])
+@pytest.mark.parametrize("output", ["", f"cat {LISTING}"])
 async def test_no_configuration(xl, output):
     with pytest.raises(NotFound, match="configuration of domain 5"):
         await xl(output).config(DomId(5))

@@ -152,6 +152,8 @@ def configurations(seed: int, count: int) -> Iterator[bytes]:
             data = _damaged(chance, chance.choice(golden))
         elif kind < 0.25:
             data = _recombined(chance, golden)
+        elif kind < 0.35:
+            data = _plain(chance)
         else:
             data = _made(chance)
         if not _is_chance(data):
@@ -183,12 +185,30 @@ def _recombined(chance: random.Random, golden: list[bytes]) -> bytes:
     return b"".join(lines)
 
 
-def _made(chance: random.Random) -> bytes:
-    """Make settings of random keys."""
+def _head(chance: random.Random) -> list[str]:
+    """Make the lines that a configuration needs."""
     guest = chance.choice(("hvm", "pv", "pvh"))
-    lines = [f'name = "t"\nuuid = "5a0a077d-1c2d-4e3f-8a9b-c0ffee000053"\ntype = "{guest}"']
-    if guest != "hvm":
-        lines.append('kernel = "/k"')
+    lines = ['name = "t"', 'uuid = "5a0a077d-1c2d-4e3f-8a9b-c0ffee000053"', f'type = "{guest}"']
+    return lines if guest == "hvm" else [*lines, 'kernel = "/k"']
+
+
+def _plain(chance: random.Random) -> bytes:
+    """Make many settings that are mostly fine."""
+    lines = _head(chance)
+    for key in chance.sample([key for key in KEYS if "L" not in KEYS[key]], k=30):
+        match KEYS[key][0]:
+            case "B":
+                lines.append(f"{key} = {chance.randint(0, 1)}")
+            case "N":
+                lines.append(f"{key} = {chance.randint(0, 4096)}")
+            case "T" if key not in FITTING:
+                lines.append(f"{key} = '/a/b'")
+    return "\n".join(lines).encode() + b"\n"
+
+
+def _made(chance: random.Random) -> bytes:
+    """Make a few settings, good or bad."""
+    lines = _head(chance)
     for key in chance.choices(list(KEYS), k=chance.randint(1, 5)):
         if key in ("cpus", "cpus_soft", "vnuma") and chance.random() < 0.8:
             lines.append(f"vcpus = {chance.randint(1, 4)}")

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.xen.guest import Guest
 from xenwire.images import build_tiny_guest
 
 pytestmark = [pytest.mark.xen, pytest.mark.timeout(1200)]
@@ -17,7 +18,7 @@ type = "{kind}"
 memory = 256
 kernel = "{folder}/{kernel}"
 ramdisk = "{folder}/ramdisk"
-extra = "{cmdline} hostname={kind}"
+extra = "{cmdline} hostname=tiny-{kind}"
 channel = [
     "connection=pty,name=lost",
     "connection=socket,path={folder}/echo,name=org.xenwire.echo.0",
@@ -28,29 +29,6 @@ on_reboot = "destroy"
 on_crash = "preserve"
 """
 """xl 4.17 loses a guest's first channel."""
-
-CLIENT = """\
-import os, socket, stat, sys, tty
-path, unit, count = sys.argv[1], *map(int, sys.argv[2:])
-if stat.S_ISSOCK(os.stat(path).st_mode):
-    client = socket.socket(socket.AF_UNIX)
-    client.connect(path)
-    fd = client.fileno()
-else:
-    fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
-    tty.setraw(fd)
-left = sys.stdin.buffer.read()
-while left:
-    left = left[os.write(fd, left):]
-data = b""
-while (data.count(unit) if unit >= 0 else len(data)) < count:
-    data += os.read(fd, 4096)
-sys.stdout.buffer.write(data)
-"""
-"""Send what is on stdin, and take `count` bytes, or as many bytes of the value `unit`.
-
-QEMU takes the end of what a client sends for the end of the client, and forgets what it had for it.
-"""
 
 HOT_PLUG = """\
 domain=$(xl domid "$1")
@@ -74,50 +52,6 @@ echo "$tty"
 """Attach one more channel to a running domain and give its pty. The QEMU of its others serves it as well."""
 
 
-class Guest:
-    """A domain of the lab's."""
-
-    def __init__(self, lab, kind):
-        self.lab = lab
-        self.kind = kind
-        self.name = f"tiny-{kind}"
-
-    def run(self, *argv, timeout=60, stdin=None):
-        """Run a command in dom0, which has to succeed, and give its output."""
-        return asyncio.run(self.run_async(argv, timeout, stdin))
-
-    async def run_async(self, argv, timeout, stdin):
-        out = bytearray()
-
-        async def take(data):
-            out.extend(data)
-
-        async with self.lab.session() as session:
-            status = await session.run(argv, timeout=timeout, stdin=stdin, on_stdout=take, on_stderr=take)
-        assert status == 0, out.decode()
-        return bytes(out)
-
-    def shell(self, script, **options):
-        return self.run("sh", "-c", script, "sh", self.name, **options)
-
-    def wait_for(self, text, timeout=60):
-        """Wait until the guest's console has shown this."""
-        log = f"/var/log/xen/guest-{self.name}.log"
-        self.shell(f"until grep -q '{text}' {log}; do sleep 1; done", timeout=timeout)
-
-    def type(self, line):
-        """Type a line at the guest's console."""
-        domain = "/local/domain/$(xl domid $1)"
-        self.shell(f"cat >$(xenstore-read {domain}/console/tty)", stdin=line.encode() + b"\n")
-
-    def talk(self, path, data, *, unit=-1, count):
-        """Send to a channel's socket or pty, and give what comes back: see `CLIENT`."""
-        return self.run("python3", "-S", "-c", CLIENT, path, str(unit), str(count), stdin=data)
-
-    def wait_for_end(self):
-        self.shell("while xl domid $1 2>/dev/null; do sleep 0.2; done")
-
-
 @pytest.fixture(scope="module")
 def image():
     return asyncio.run(build_tiny_guest(print))
@@ -138,19 +72,18 @@ def files(lab, image):
 
 @pytest.fixture(scope="module", params=["pv", "pvh", "hvm"])
 def guest(lab, image, files, request):
-    guest = Guest(lab, request.param)
-    kernel = image.bzimage if guest.kind == "hvm" else image.kernel
-    config = CONFIG.format(kind=guest.kind, folder=FOLDER, kernel=kernel.name, cmdline=image.cmdline)
-    guest.shell(f"rm -f /var/log/xen/guest-$1.log; cat >{FOLDER}/config", stdin=config.encode())
-    guest.run("xl", "create", f"{FOLDER}/config", timeout=BOOT)
+    kind = request.param
+    guest = Guest(lab, f"tiny-{kind}")
+    kernel = image.bzimage if kind == "hvm" else image.kernel
+    guest.create(CONFIG.format(kind=kind, folder=FOLDER, kernel=kernel.name, cmdline=image.cmdline), BOOT)
     guest.wait_for("xenwire guest: ready", timeout=BOOT)
     yield guest
-    guest.shell("xl destroy $1 2>/dev/null || true")
+    guest.destroy()
 
 
 def test_console(guest):
     guest.type("echo up''$((6 * 7)) on $(hostname): $(ls /dev/xen-channel)")
-    guest.wait_for(f"up42 on {guest.kind}: org.example.other org.qemu.guest_agent.0 org.xenwire.echo.0")
+    guest.wait_for(f"up42 on {guest.name}: org.example.other org.qemu.guest_agent.0 org.xenwire.echo.0")
 
 
 def test_echo(guest):
@@ -170,7 +103,7 @@ def test_agent(guest):
     sync, osinfo, host_name = (json.loads(line)["return"] for line in out.split(b"\xff")[-1].splitlines())
     assert sync == 7
     assert osinfo["id"] == "xenwire-tiny-guest"
-    assert host_name == {"host-name": guest.kind}
+    assert host_name == {"host-name": guest.name}
 
 
 def test_a_channel_that_comes_later(guest):
@@ -184,7 +117,7 @@ def test_a_channel_that_comes_later(guest):
 
 def test_its_end(guest):
     """By its own poweroff, or by its toolstack's."""
-    if guest.kind == "pv":
+    if guest.name == "tiny-pv":
         guest.type("poweroff")
     else:
         guest.run("xl", "shutdown", guest.name)

@@ -6,59 +6,113 @@ and they may only be removed once the backend has let go of the guest's memory.
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, read_channels
+from xenwire.channels.nodes import read_error
 from xenwire.errors import Conflict, NotFound, TimedOut
 from xenwire.types import DevId, StorePath
 from xenwire.xenstore import Store, Transaction
 
-__all__ = ["MOST_CHANNELS", "attach", "detach", "remove"]
+__all__ = ["MOST_CHANNELS", "attach", "detach", "detach_all", "remove", "wait_served"]
 
 MOST_CHANNELS: Final = 7
 """Linux has eight terminals for consoles, the primary one included (linux: drivers/tty/hvc/hvc_console.h)."""
 
 _DETACH_TIMEOUT: Final = 12.0  # seconds; the backend gives the guest ten
-_SERVED: Final = {b"%d" % state for state in (XenbusState.INIT_WAIT, XenbusState.CONNECTED)}
+_SERVED: Final = frozenset({XenbusState.INIT_WAIT, XenbusState.CONNECTED})
 
 
-async def attach(store: Store, channel: Channel, timeout: float = 5.0) -> Channel:
+async def attach(
+    store: Store,
+    channel: Channel,
+    *,
+    most: int = MOST_CHANNELS,
+    states: Container[XenbusState] = _SERVED,
+    timeout: float = 5.0,
+) -> Channel:
     """Attach a channel; its devid counts only if it is not 0, which stands for the lowest free one.
 
-    Returns once it is served: the guest sees it, or will when it looks. Raises Conflict (the name or the
-    devid is in use, there is no room), NotFound (no such domain), TimedOut (nobody serves it, or its host end
-    cannot be opened; then nothing of it is left).
+    Returns once its backend is in one of `states`, by default once it is served: the guest sees it, or will
+    when it looks. `most`: the highest devid that this guest can have. Raises Conflict (the name or the devid
+    is in use, there is no room), NotFound (no such domain), what `wait_served` raises; then nothing of it is
+    left.
     """
-    attached = await store.transact(lambda t: _write(t, channel))
+    attached = await store.transact(lambda t: _write(t, channel, most))
     try:
-        await store.wait_for(attached.backend / "state", lambda state: state in _SERVED, timeout)
-    except TimedOut as error:
-        await store.transact(lambda t: remove(t, attached))
-        raise TimedOut(
-            f"channel {channel.name} of domain {channel.domid} is not served",
-            reason=f"waited {timeout:g} s for its backend",
-            hint="see what `xenwire serve` says",
-        ) from error
+        return await wait_served(store, attached, states=states, timeout=timeout)
     except BaseException:
         await store.transact(lambda t: remove(t, attached))
         raise
-    return attached
+
+
+async def wait_served(
+    store: Store, channel: Channel, *, states: Container[XenbusState] = _SERVED, timeout: float
+) -> Channel:
+    """Wait until a channel's backend is in one of `states`, and give the channel as it stands then.
+
+    Raises the error that its backend tells of, such as a path that is in use, and TimedOut.
+    """
+    state = None
+    try:
+        async with asyncio.timeout(timeout), store.watch(channel.backend) as changes:
+            async for _ in changes:
+                if error := await read_error(store, channel.backend):
+                    raise error
+                state = XenbusState.parse(await store.get(channel.backend / "state"))
+                if state in states:
+                    break
+    except TimeoutError:
+        raise TimedOut(
+            f"channel {channel.name} of domain {channel.domid} is not served",
+            reason=f"waited {timeout:g} s for its backend, which is in state {int(state or 0)}",
+            hint="see what `xenwire serve` says",
+        ) from None
+    return replace(channel, state=state, tty=await store.get_text(channel.frontend / "tty") or None)
 
 
 async def detach(store: Store, channel: Channel, timeout: float = _DETACH_TIMEOUT) -> None:
     """Detach a channel: the guest lets go of it, or has to after ten seconds.
 
-    Raises TimedOut if its backend does not answer: then it stays as it is, half detached.
+    Raises Conflict (it is not ours), TimedOut if its backend does not answer: then it stays half detached.
     """
-    async with store.transaction() as t:
+    if channel.type != OUR_TYPE:
+        raise Conflict(
+            f"cannot detach channel {channel.name} of domain {channel.domid}",
+            reason="its device model serves it, and cannot let go of it",
+        )
+    await store.transact(lambda t: _take_offline(t, [channel]))
+    await _wait_gone(store, channel, timeout)
+    await store.transact(lambda t: remove(t, channel))
+
+
+async def detach_all(store: Store, channels: Iterable[Channel], timeout: float = _DETACH_TIMEOUT) -> None:
+    """Have the channels of a guest that is dead let go of; their nodes stay. Raises TimedOut."""
+    ours = [channel for channel in channels if channel.type == OUR_TYPE]
+
+    async def take_offline(t: Transaction) -> None:
+        await _take_offline(t, ours)
+        for channel in ours:
+            await t.write(channel.frontend / "state", str(int(XenbusState.CLOSED)))
+
+    await store.transact(take_offline)
+    await asyncio.gather(*(_wait_gone(store, channel, timeout) for channel in ours))
+
+
+async def _take_offline(t: Transaction, channels: Iterable[Channel]) -> None:
+    for channel in channels:
         await t.write(channel.backend / "online", "0")
         await t.write(channel.backend / "state", str(int(XenbusState.CLOSING)))
+
+
+async def _wait_gone(store: Store, channel: Channel, timeout: float) -> None:
     gone = (None, str(int(XenbusState.CLOSED)).encode())
     await store.wait_for(channel.backend / "state", lambda state: state in gone, timeout)
-    await store.transact(lambda t: remove(t, channel))
 
 
 async def remove(t: Transaction, channel: Channel) -> None:
@@ -69,7 +123,7 @@ async def remove(t: Transaction, channel: Channel) -> None:
             await t.rm(path)
 
 
-async def _write(t: Transaction, channel: Channel) -> Channel:
+async def _write(t: Transaction, channel: Channel, most: int) -> Channel:
     home = StorePath(f"/local/domain/{channel.domid}")
     message = f"cannot attach channel {channel.name!r}"
     if not await t.exists(home):
@@ -81,14 +135,14 @@ async def _write(t: Transaction, channel: Channel) -> Channel:
         *await _names(t, home / "device" / "console"),
         *await _names(t, backends_of(channel.domid, channel.backend_domid)),
     }
-    free = [n for n in range(1, MOST_CHANNELS + 1) if str(n) not in taken]
+    free = [n for n in range(1, most + 1) if str(n) not in taken]
     devid = channel.devid or (free[0] if free else 0)
     if devid not in free:
         raise Conflict(
             message,
-            reason=f"number {devid} is in use, or over {MOST_CHANNELS}"
+            reason=f"number {devid} is in use, or over {most}"
             if devid
-            else f"domain {channel.domid} has {MOST_CHANNELS} channels already, as many as Linux takes",
+            else f"domain {channel.domid} has {most} channels already, as many as its guest can have",
         )
     attached = replace(channel, devid=DevId(devid), type=OUR_TYPE)
     for node in attached.nodes():

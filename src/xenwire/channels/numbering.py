@@ -1,4 +1,4 @@
-"""The channels of a configuration as devices: a module of its own, since libxl's types take long to import."""
+"""The channels of a configuration as devices: a module apart, since libxl's types take long to import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Channels served by QEMU: a character device each, a virtio-serial port at the guest's end.
+"""Channels that QEMU serves: a character device each, a virtio-serial port at the guest's end.
 
 The host ends are opened here and handed over as descriptors, because QEMU would remove whatever is at a
 socket's path, empty or follow links at a log's, and knows no mode (qemu: util/qemu-sockets.c,
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from xenwire.channels.endpoints.log import open_log
 from xenwire.channels.keys import QEMU_TYPE, Channel, XenbusState, read_channels
+from xenwire.channels.port import bus_arguments, port_arguments, port_id
 from xenwire.qemu.chardev import Chardev, FdAddress, File, Pty, Socket, fdset_path, parse_filename
 from xenwire.qemu.launch import Launch
 from xenwire.qemu.options import format_option
@@ -30,10 +31,9 @@ _log = logging.getLogger(__name__)
 
 
 class QemuChannels:
-    """The channels of one domain, as its QEMU serves them.
+    """The channels of one domain, as its QEMU serves them, and the bus for all others of its channels.
 
-    In this order: `open` before QEMU starts, `publish` once it answers, `event` for what it tells,
-    `close` when it is gone.
+    A `devicemodel.agent.Backend`.
     """
 
     def __init__(self, store: Store, domid: DomId) -> None:
@@ -47,17 +47,13 @@ class QemuChannels:
 
         Raises what `listen_unix` and `open_log` raise: a path in use, too long, not writable.
         """
-        launch.arguments += ["-device", format_option("virtio-serial-pci", {"id": "xenwire-serial"})]
+        launch.arguments += bus_arguments()
         for channel in await read_channels(self._store, self._domid):
             if channel.type != QEMU_TYPE:
                 continue
-            self._channels[_port(channel)] = channel
+            self._channels[port_id(channel)] = channel
             chardev = await self._endpoint(channel, launch)
-            port = format_option(
-                "virtserialport",
-                {"id": _port(channel), "nr": channel.devid, "chardev": channel.label, "name": channel.name},
-            )
-            launch.arguments += ["-chardev", chardev.to_option(channel.label), "-device", port]
+            launch.arguments += ["-chardev", chardev.to_option(channel.label), *port_arguments(channel)]
 
     async def _endpoint(self, channel: Channel, launch: Launch) -> Chardev:
         match channel.kind:
@@ -97,6 +93,9 @@ class QemuChannels:
             await self._store.write(channel.frontend / "state", str(int(XenbusState.CONNECTED)))
             await self._set_state(channel, XenbusState.CONNECTED)
 
+    async def follow(self, qmp: QmpClient) -> None:
+        """Do nothing: these channels are there from the start to the end."""
+
     async def close(self) -> None:
         """Remove the sockets and say in the store that the host ends are closed."""
         while self._sockets:
@@ -109,10 +108,6 @@ class QemuChannels:
 
     async def _set_state(self, channel: Channel, state: XenbusState) -> None:
         await self._store.write(channel.backend / "state", str(int(state)))
-
-
-def _port(channel: Channel) -> str:
-    return f"channel{channel.devid}"
 
 
 def _place(channel: Channel) -> Path:

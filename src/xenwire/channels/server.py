@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.endpoints import make_endpoint
+from xenwire.channels.guest import Guests
 from xenwire.channels.keys import OUR_TYPE, OUTPUT_LIMIT, read_channel
+from xenwire.channels.nodes import write_error
 from xenwire.channels.pace import Pace
 from xenwire.channels.served import ServedChannel
 from xenwire.channels.spoolfile import SpoolFile
@@ -24,7 +26,6 @@ from xenwire.types import DOM0, DevId, DomId, StorePath
 from xenwire.xenstore.errors import StoreClosed
 
 if TYPE_CHECKING:
-    from xenwire.hypervisor import EventChannels, Grants
     from xenwire.xenstore import Store
     from xenwire.xenstore.listener import Listener
 
@@ -36,7 +37,6 @@ _Key = tuple[DomId, DevId]
 
 _RETRY: Final = 5.0  # seconds until a host end that could not be opened is tried again
 _CHANGES: Final = (20, 5.0)  # changes of state that a guest may ask for: at once, and a second
-_EVENTS: Final = (60, 200.0)  # events without bytes that a guest may send: at once, and a second
 
 
 @dataclass(slots=True)
@@ -44,7 +44,6 @@ class _Entry:
     """What the server keeps of a channel that is in the store."""
 
     changes: Pace = field(default_factory=lambda: Pace(*_CHANGES))
-    events: Pace = field(default_factory=lambda: Pace(*_EVENTS))
     served: ServedChannel | None = None
     spool: SpoolFile | None = None
     listener: Listener | None = None
@@ -56,21 +55,13 @@ class _Entry:
 class ChannelServer:
     """Serves the channels of all guests whose backend this domain is."""
 
-    def __init__(
-        self,
-        store: Store,
-        events: EventChannels,
-        grants: Grants,
-        spools: Path,
-        domid: DomId = DOM0,
-    ) -> None:
+    def __init__(self, store: Store, guests: Guests, spools: Path, domid: DomId = DOM0) -> None:
         """`spools` is the folder, 0700, of what was not delivered yet."""
-        self._store, self._events, self._grants = store, events, grants
+        self._store, self._guests = store, guests
         self._spools = spools
         self._domid = domid
         self._root = StorePath(f"/local/domain/{domid}/backend/console")
         self._entries: dict[_Key, _Entry] = {}
-        self._ports: dict[int, _Entry] = {}
         self._tasks: asyncio.TaskGroup
         self._working: set[asyncio.Task[None]] = set()
 
@@ -80,21 +71,19 @@ class ChannelServer:
         Nothing is said in the store at the end: a successor goes on, and the guests notice nothing. Raises
         StoreClosed when the store is gone.
         """
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._events.fileno(), self._take_events)
         try:
             async with asyncio.TaskGroup() as self._tasks, self._store.watch(self._root) as changes:
                 await anext(changes)
                 await self._look_at_all()
                 if self._working:
                     await asyncio.wait(self._working)
+                self._sweep()
                 ready()
                 async for path in changes:
                     await self._changed(path)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
-            loop.remove_reader(self._events.fileno())
             for entry in self._entries.values():
                 self._let_go(entry)
 
@@ -103,6 +92,13 @@ class ChannelServer:
         for (domid, devid), entry in self._entries.items():
             broken = entry.served.broken if entry.served else None
             yield domid, devid, entry.served, entry.error or broken
+
+    def _sweep(self) -> None:
+        """Remove the spools of channels that have gone while nobody was here."""
+        ours = {entry.spool.path for entry in self._entries.values() if entry.spool is not None}
+        for path in self._spools.iterdir():
+            if path not in ours:
+                path.unlink()
 
     async def _look_at_all(self) -> None:
         for domid in await self._names(self._root):
@@ -163,8 +159,12 @@ class ChannelServer:
                 except StoreClosed:
                     raise
                 except XenwireError as error:
-                    _log.warning("channel %s of domain %s: %s", key[1], key[0], error)
-                    again, entry.error = _RETRY, str(error)
+                    again = _RETRY
+                    # Writing it is a change, at which we look again.
+                    if entry.error != str(error):
+                        entry.error = str(error)
+                        _log.warning("channel %s of domain %s: %s", key[1], key[0], error)
+                        await write_error(self._store, self._root / key[0] / key[1], error)
                 if again is not None:
                     loop.call_later(again, self._look_again, key)
         finally:
@@ -197,17 +197,8 @@ class ChannelServer:
                 entry.served.turn()
 
         endpoint = make_endpoint(channel, entry.spool.spool, ready)
-        entry.served = ServedChannel(
-            self._store,
-            self._events,
-            self._grants,
-            domid,
-            uuid,
-            backend,
-            channel.frontend,
-            Wire(endpoint, entry.spool.spool),
-            lambda _served, port: self._ports.__setitem__(port, entry),
-        )
+        wire = Wire(endpoint, entry.spool.spool)
+        entry.served = ServedChannel(self._store, self._guests, channel, uuid, wire)
         entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))
 
     async def _uuid(self, domid: DomId) -> str:
@@ -217,7 +208,7 @@ class ChannelServer:
     def _forget(self, key: _Key, entry: _Entry) -> None:
         """Let go of a channel whose nodes are gone, or not ours any more."""
         if entry.served is not None:
-            entry.served.turn()  # the guest's last words are still in the ring
+            entry.served.last_turns()
         self._let_go(entry)
         if entry.spool is not None:
             entry.spool.remove()
@@ -230,24 +221,3 @@ class ChannelServer:
             entry.served.close()
         if entry.spool is not None:
             entry.spool.close()
-        self._ports = {port: other for port, other in self._ports.items() if other is not entry}
-
-    def _take_events(self) -> None:
-        """Give each channel that was signalled its turn."""
-        loop = asyncio.get_running_loop()
-        unmask = []
-        for port in self._events.pending():
-            entry = self._ports.get(port)
-            if entry is None or entry.served is None:
-                continue
-            if entry.served.turn():
-                unmask.append(port)
-            elif wait := entry.events.spend(loop.time()):
-                loop.call_later(wait, self._unmask, port)
-            else:
-                unmask.append(port)
-        self._events.unmask(unmask)
-
-    def _unmask(self, port: int) -> None:
-        if port in self._ports:
-            self._events.unmask([port])

@@ -4,54 +4,71 @@ A spool is a mapped file (or plain memory, which survives nothing). It is a ring
 header, and holds true at any instant at which the daemon is killed, since each step ends with one 8-byte
 store:
 
-* What came out of the guest's ring counts once `_WORD` says so, which also says of which generation of the
-  ring. Only then may the ring's own index move. A successor goes by the word, not by the ring.
-* What was delivered counts once `_TAKEN` says so. A block that is under way when the daemon dies is
+* What came out of the guest's ring counts once `_WORD` says so, which also says which ring that was. Only
+  then may the ring's own index move. A successor goes by the word, not by the ring.
+* What went to a consumer counts once `_DELIVERED` says so. A block that is under way when the daemon dies is
   delivered twice, unless its endpoint can tell how far it got (a log can: `_LOG`).
 * What is meant for the guest counts once `_INPUT` says so, and is in the ring once the ring's index says so.
 
+Positions in the stream are counts of the bytes that ever came before. Those from `oldest` on are still here,
+so whoever comes late can be shown what others have had.
+
     0     magic
     8     limit
-    16    generation, 16 bits; bytes that were ever appended, 48 bits
-    24    bytes that were ever taken, dropped ones included
+    16    bytes that ever came, 63 bits; the top bit says which of the two rings is the present one
+    24    bytes that were delivered
     32    bytes that were dropped
-    40    of the even generations: identity of the ring, its index less the bytes appended; 16 bytes
-    56    of the odd generations: the same
-    72    length of the log before the last block, plus 1; 0 if there was none
-    80    index of the guest's input before the block under way, 32 bits; its length, 16 bits
-    88    bytes that had been taken before the log's last block
-    1024  that block, 1024 bytes
+    40    the rings, 4 words each: identity; its index less the bytes that came, 32 bits; the position at
+          which it began; generation
+    104   length of the log before the last block, plus 1; 0 if none is under way
+    112   inode of that log
+    120   bytes that had been delivered before that block
+    128   index of the guest's input before the block under way, 32 bits; its length, 16 bits
+    136   position before which nothing is remembered
+    1024  that block of input, 1024 bytes
     4096  the bytes
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from xenwire.errors import ProtocolError
 
-__all__ = ["HEADER", "MAX_LIMIT", "MIN_LIMIT", "Spool"]
+__all__ = ["HEADER", "MAX_LIMIT", "MIN_LIMIT", "MOST_AT_ONCE", "PAGE", "Spool"]
 
 HEADER: Final = 4096
+PAGE: Final = 4096
+"""Bytes that `back` is asked for at a time."""
 MIN_LIMIT: Final = 4096
 MAX_LIMIT: Final = 1 << 30
+MOST_AT_ONCE: Final = 2048
+"""Bytes that `append` takes: all that a console's ring holds."""
 
 _MAGIC: Final = int.from_bytes(b"xwspool1", "little")
-_COUNT: Final = (1 << 48) - 1
+_COUNT: Final = (1 << 63) - 1
 _MODULUS: Final = 1 << 32
 _INPUT_AREA: Final = slice(1024, 2048)
 
 # 64-bit words of the header
-_IS, _LIMIT, _WORD, _TAKEN, _DROPPED = range(5)
+_IS, _LIMIT, _WORD, _DELIVERED, _DROPPED = range(5)
 _RINGS: Final = 5
-_LOG, _INPUT, _LOG_TAKEN = 9, 10, 11
+_LOG, _LOG_FILE, _LOG_DELIVERED, _INPUT, _FORGOTTEN = range(13, 18)
+
+# words of a ring
+_IDENTITY, _INDEX, _BEGAN, _GENERATION = range(4)
 
 
 class Spool:
     """The output of one channel that waits for its consumer: the oldest bytes go when there are too many."""
 
-    def __init__(self, memory: memoryview) -> None:
-        """Take over a spool. Raises ProtocolError if it is none, or was damaged."""
+    def __init__(self, memory: memoryview, back: Callable[[int], bool] | None = None) -> None:
+        """Take over a spool. Raises ProtocolError if it is none, or was damaged.
+
+        `back` is told the offset of a page before it is written to for the first time, and says whether
+        there is memory for it; without, all of it is there. `limit` is whole pages then.
+        """
         self._words = memory.cast("Q")
         self._input = memory[_INPUT_AREA]
         self._data = memory[HEADER:]
@@ -61,19 +78,23 @@ class Spool:
         if (
             words[_IS] != _MAGIC
             or words[_LIMIT] != self.limit
-            or not self.dropped <= self.taken <= self.appended <= self.taken + self.limit
+            # A predecessor that was killed may have dropped the bytes that come next.
+            or not self.taken - MOST_AT_ONCE <= self.appended <= self.taken + self.limit
         ):
             self.release()
             raise ProtocolError("the spool is damaged", reason="its header makes no sense")
+        self._back = back
+        self._backed = self.appended // PAGE * PAGE
+        self._all_backed = self._backed + self.limit
 
     @classmethod
-    def new(cls, memory: memoryview) -> Spool:
+    def new(cls, memory: memoryview, back: Callable[[int], bool] | None = None) -> Spool:
         """Make memory that is all zeros an empty spool; all behind the header is for bytes."""
         words = memory.cast("Q")
         words[_LIMIT] = len(memory) - HEADER
         words[_IS] = _MAGIC
         words.release()
-        return cls(memory)
+        return cls(memory, back)
 
     def release(self) -> None:
         """Let go of the memory, which cannot be unmapped before."""
@@ -83,13 +104,18 @@ class Spool:
 
     @property
     def appended(self) -> int:
-        """Bytes that ever came from the guest."""
+        """Bytes that ever came from the guest: the position of the next."""
         return self._words[_WORD] & _COUNT
 
     @property
     def taken(self) -> int:
-        """Bytes that ever went, to a consumer or for lack of one."""
-        return self._words[_TAKEN]
+        """Bytes that ever went, to a consumer or for lack of one: the position of the oldest that waits."""
+        return self._words[_DELIVERED] + self._words[_DROPPED]
+
+    @property
+    def delivered(self) -> int:
+        """Bytes that went to a consumer."""
+        return self._words[_DELIVERED]
 
     @property
     def dropped(self) -> int:
@@ -97,71 +123,123 @@ class Spool:
         return self._words[_DROPPED]
 
     @property
-    def generation(self) -> int:
-        """How often the other end has begun anew, modulo 65536."""
-        return self._words[_WORD] >> 48
+    def oldest(self) -> int:
+        """The position of the oldest byte that is still here, taken or not."""
+        return max(self.appended - self.limit, self._words[_FORGOTTEN])
+
+    @property
+    def room(self) -> int:
+        """Bytes that can come before the oldest that wait have to go."""
+        return self.limit - len(self)
 
     def __len__(self) -> int:
-        return self.appended - self.taken
+        return max(0, self.appended - self.taken)
 
-    def begin(self, identity: int, index: int) -> None:
-        """Begin with a new ring, known by 64 bits of `identity`, whose first byte to come has this index."""
-        generation = (self.generation + 1) % 65536
-        slot = _RINGS + 2 * (generation % 2)
-        self._words[slot] = identity
-        self._words[slot + 1] = (index - self.appended) % _MODULUS
-        self._words[_INPUT] = 0
-        self._words[_WORD] = generation << 48 | self.appended
+    @property
+    def generation(self) -> int:
+        """How often the other end has begun anew."""
+        return self._words[self._ring() + _GENERATION]
 
-    def knows(self, identity: int) -> bool:
-        """Tell whether this is the ring of the present generation."""
-        return self.generation > 0 and self._words[self._slot()] == identity
+    @property
+    def began(self) -> int:
+        """The position at which the other end began anew."""
+        return self._words[self._ring() + _BEGAN]
 
     @property
     def index(self) -> int:
         """The ring's index up to which all its bytes are here."""
-        return (self._words[self._slot() + 1] + self.appended) % _MODULUS
+        return (self._words[self._ring() + _INDEX] + self.appended) % _MODULUS
+
+    def begin(self, identity: int, index: int) -> None:
+        """Begin with a new ring, known by 64 bits of `identity`, whose first byte to come has this index."""
+        words, appended, generation = self._words, self.appended, self.generation
+        other = 1 - (words[_WORD] >> 63)
+        ring = _RINGS + 4 * other
+        words[ring + _IDENTITY] = identity
+        words[ring + _INDEX] = (index - appended) % _MODULUS
+        words[ring + _BEGAN] = appended
+        words[ring + _GENERATION] = generation + 1
+        words[_INPUT] = 0
+        words[_WORD] = other << 63 | appended
+
+    def end(self) -> None:
+        """Know the present ring no more: the guest has taken it back, and may offer one just like it."""
+        self._words[self._ring() + _IDENTITY] = 0
+
+    def knows(self, identity: int) -> bool:
+        """Tell whether this is the present ring."""
+        return self.generation > 0 and self._words[self._ring() + _IDENTITY] == identity
 
     def append(self, data: bytes) -> None:
-        """Add what the guest has written, at most `limit` bytes; the oldest go where it does not fit."""
-        excess = len(self) + len(data) - self.limit
-        if excess > 0:
-            self._words[_DROPPED] += excess
-            self._words[_TAKEN] += excess
-        start = self.appended % self.limit
-        end = min(start + len(data), self.limit)
-        split = end - start
-        self._data[start:end] = data[:split]
-        self._data[: len(data) - split] = data[split:]
-        self._words[_WORD] += len(data)
+        """Add what the guest has written, at most 2048 bytes; the oldest go where it does not fit.
 
-    def peek(self, limit: int) -> bytes:
-        """Copy up to `limit` of the oldest bytes."""
-        count = min(len(self), limit)
-        start = self.taken % self.limit
+        Where there is no memory, it goes as well, and all that waited: never the guest.
+        """
+        words = self._words
+        start = self.appended
+        end = start + len(data)
+        if self._has_memory(end):
+            excess = end - self.taken - self.limit
+            if excess > 0:
+                words[_DROPPED] += excess
+            first = start % self.limit
+            last = min(first + len(data), self.limit)
+            split = last - first
+            self._data[first:last] = data[:split]
+            self._data[: len(data) - split] = data[split:]
+        else:
+            words[_DROPPED] += end - self.taken
+            words[_FORGOTTEN] = end
+        words[_WORD] += len(data)
+
+    def read(self, position: int, limit: int) -> bytes:
+        """Copy up to `limit` bytes from a position on, which is not before `oldest`."""
+        count = max(0, min(self.appended - position, limit))
+        start = position % self.limit
         end = min(start + count, self.limit)
+        if end - start == count:
+            return bytes(self._data[start:end])
         return bytes(self._data[start:end]) + bytes(self._data[: count - (end - start)])
 
-    def take(self, count: int) -> None:
-        """Remove the oldest bytes: they are delivered."""
-        self._words[_TAKEN] += count
+    def peek(self, limit: int) -> bytes:
+        """Copy up to `limit` of the oldest bytes that wait."""
+        return self.read(self.taken, limit)
+
+    def before(self, count: int) -> int:
+        """Give the position `count` bytes before the oldest that wait, or of what is still here of them."""
+        # A predecessor may have been killed while it overwrote the first of those that are here.
+        return min(self.taken, max(self.taken - count, self.oldest + MOST_AT_ONCE if count else self.taken))
+
+    def take(self, position: int) -> None:
+        """Count all before this position as delivered that waits yet, and was not dropped meanwhile."""
+        words = self._words
+        count = position - words[_DELIVERED] - words[_DROPPED]
+        if count > 0:
+            words[_DELIVERED] += count
+            words[_LOG] = 0
 
     def drop(self, count: int) -> None:
-        """Count bytes, of which `take` will be told, as dropped."""
+        """Drop the oldest bytes that wait."""
         self._words[_DROPPED] += count
 
-    def mark_log(self, length: int) -> None:
-        """Note how long the log is before the oldest bytes are appended to it."""
-        self._words[_LOG] = 0
-        self._words[_LOG_TAKEN] = self.taken
-        self._words[_LOG] = length + 1
+    def mark_log(self, inode: int, length: int) -> None:
+        """Note how long the log is before the oldest bytes that wait are appended to it."""
+        words = self._words
+        words[_LOG] = 0
+        words[_LOG_FILE] = inode
+        words[_LOG_DELIVERED] = words[_DELIVERED]
+        words[_LOG] = length + 1
 
-    def catch_up_with_log(self, length: int) -> None:
-        """Take the bytes that a predecessor appended to a log that is so long now, told or not."""
-        if self._words[_LOG]:
-            written = max(0, length - (self._words[_LOG] - 1))
-            self._words[_TAKEN] = min(self._words[_LOG_TAKEN] + written, self.appended)
-            self._words[_LOG] = 0
+    def catch_up_with_log(self, inode: int, length: int) -> None:
+        """Take what a predecessor has appended to a log that is so long now, and could not say any more.
+
+        If it was killed at a block, and the log was rotated before we came, nobody can tell: it comes again.
+        """
+        words = self._words
+        if words[_LOG] and words[_LOG_FILE] == inode:
+            delivered = words[_LOG_DELIVERED] + max(0, length - (words[_LOG] - 1))
+            self.take(min(delivered + words[_DROPPED], self.appended))
+        words[_LOG] = 0
 
     def keep_input(self, index: int, data: bytes) -> None:
         """Keep a block, at most 1024 bytes, that is to be put into the guest's ring at this index."""
@@ -177,5 +255,15 @@ class Spool:
         """Let go of that block: it is in the ring."""
         self._words[_INPUT] = 0
 
-    def _slot(self) -> int:
-        return _RINGS + 2 * (self.generation % 2)
+    def _ring(self) -> int:
+        return _RINGS + 4 * (self._words[_WORD] >> 63)
+
+    def _has_memory(self, end: int) -> bool:
+        """Tell whether there is memory for all before a position: the last lap's is there."""
+        if self._back is None:
+            return True
+        while self._backed < min(end, self._all_backed):
+            if not self._back(HEADER + self._backed % self.limit):
+                return False
+            self._backed += PAGE
+        return True

@@ -21,7 +21,8 @@ from xenwire.errors import TimedOut, XenwireError
 from xenwire.hosts import Domain
 from xenwire.hosts.qemu import QemuHost
 from xenwire.images import build_tiny_guest
-from xenwire.qemu.program import accelerator, find_qemu
+from xenwire.qemu.accelerator import accelerator
+from xenwire.qemu.program import find_qemu
 from xenwire.runtime.main import run
 from xenwire.runtime.places import store_socket
 from xenwire.runtime.process import processes_with, spawn
@@ -83,7 +84,7 @@ async def _demo() -> None:
     image = await build_tiny_guest(Phases())
     step = _Steps()
     async with _folder() as folder:
-        step(f"host found: {find_qemu()}, {accelerator()}, folder {folder}")
+        step(f"host found: {find_qemu()}, {await accelerator()}, folder {folder}")
         async with _host() as host:
             step(f"store up: {store_socket()}")
             config = _CONFIG.format(

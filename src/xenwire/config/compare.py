@@ -5,7 +5,6 @@ Devices are matched by what identifies them, whatever their places in the lists:
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,31 +83,35 @@ def _arrays(path: str, before: Sequence[Struct], after: Sequence[Struct]) -> Ite
         yield Difference(path, *orders)
 
 
-_IDENTITIES: Final = ("vdev", "mac", "name", "unique_id", "tag", "path", "devid")
-"""The fields that identify an item of a list, the best first."""
+_IDENTITIES: Final = ("vdev", "mac", "name", "unique_id", "tag", "path")
+"""The fields that identify an item of a list."""
+
+
+def _labels(item: Struct, index: int) -> list[str]:
+    """Give what identifies an item, the best first. Without more than a number, its place does as well."""
+    if isinstance(item, DevicePci) and item.name is None:
+        return [f"bdf={item.domain:04x}:{item.bus:02x}:{item.dev:02x}.{item.func}"]
+    given = dict(item.given())
+    labels = [f"{name}={given[name]}" for name in _IDENTITIES if name in given]
+    number = [f"devid={given['devid']}"] if "devid" in given else []
+    return labels + number if labels else [*number, str(index)]
 
 
 def _matches(before: Sequence[Struct], after: Sequence[Struct]) -> Mapping[int, tuple[str, int]]:
     """Give for the items that both have the index before, the label by which they match, the index after."""
-    old = dict(enumerate(map(_labels, before, itertools.count())))
-    new = dict(enumerate(map(_labels, after, itertools.count())))
+    old = {index: _labels(item, index) for index, item in enumerate(before)}
+    new = {index: _labels(item, index) for index, item in enumerate(after)}
     matches: dict[int, tuple[str, int]] = {}
-    for rank in range(len(_IDENTITIES)):
+    for rank in range(len(_IDENTITIES) + 1):
         waiting: defaultdict[str, deque[int]] = defaultdict(deque)
         for index, labels in new.items():
-            if rank < len(labels):
-                waiting[labels[rank]].append(index)
+            for label in labels:
+                waiting[label].append(index)
         for index, labels in list(old.items()):
-            if rank < len(labels) and waiting.get(labels[rank]):
-                other = waiting[labels[rank]].popleft()
-                matches[index] = labels[rank], other
-                del old[index], new[other]
+            queue = waiting[labels[rank]] if rank < len(labels) else None
+            while queue and index in old:
+                other = queue.popleft()
+                if other in new:
+                    matches[index] = labels[rank], other
+                    del old[index], new[other]
     return dict(sorted(matches.items()))
-
-
-def _labels(item: Struct, index: int) -> list[str]:
-    """Give what identifies an item, the best first; its index if there is nothing."""
-    if isinstance(item, DevicePci) and item.name is None:
-        return [f"bdf={item.domain:04x}:{item.bus:02x}:{item.dev:02x}.{item.func}"]
-    given = dict(item.given())
-    return [f"{name}={given[name]}" for name in _IDENTITIES if name in given] or [str(index)]

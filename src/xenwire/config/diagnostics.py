@@ -87,7 +87,7 @@ class Report:
         self._left_out: dict[Severity, int] = dict.fromkeys(Severity, 0)
         self._xl_words: list[bytes] = []
         self.xl_status: int | None = None
-        """The exit status of xl where it gives up (a signal's number, negative, where it crashes), or None."""
+        """The exit status of xl where it gives up (minus the signal, if it crashes), or None."""
 
     @property
     def xl_words(self) -> bytes:

@@ -55,6 +55,9 @@ class Backend(Protocol):
     async def event(self, event: Event) -> None:
         """Take note of what QEMU tells."""
 
+    async def follow(self, qmp: QmpClient) -> None:
+        """Follow the store until cancelled, if there is anything to follow."""
+
     async def close(self) -> None:
         """Release everything; called on every path, also after a failed `open`."""
 
@@ -173,9 +176,13 @@ class Agent:
                 await self._publish(qemu.qmp)
                 async with asyncio.TaskGroup() as tasks:
                     following = tasks.create_task(self._follow(qemu.qmp, events))
-                    obeying = tasks.create_task(self._obey(qemu.qmp))
+                    obeying = [
+                        tasks.create_task(self._obey(qemu.qmp)),
+                        *(tasks.create_task(backend.follow(qemu.qmp)) for backend in self._backends),
+                    ]
                     status = await qemu.wait()
-                    obeying.cancel()
+                    for task in obeying:
+                        task.cancel()
                     # The reason of its end may be among what it said last.
                     await asyncio.wait([following], timeout=_LAST_EVENTS)
                     following.cancel()

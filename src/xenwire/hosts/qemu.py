@@ -31,7 +31,7 @@ from xenwire.hosts.logs import agent_log, qemu_log
 from xenwire.hosts.machine import USED_KEYS, qemu_arguments
 from xenwire.hosts.nodes import domain_nodes
 from xenwire.hosts.paths import domain_path, libxl_path, vm_path
-from xenwire.qemu.program import accelerator
+from xenwire.qemu.accelerator import accelerator
 from xenwire.runtime.daemon import Daemon, xenwire_command
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.places import log_dir, run_dir, store_socket
@@ -110,7 +110,7 @@ class QemuHost(Host):
 
     async def plan(self, config: DomainConfig, *, text: bytes | None = None) -> list[str]:
         config, _, uuid = identified(config)
-        arguments = qemu_arguments(config, uuid, accelerator())
+        arguments = qemu_arguments(config, uuid, await accelerator())
         domid = await _free_domid(self.store)
         nodes = _all_nodes(domid, config, uuid, arguments)
         return [
@@ -131,7 +131,7 @@ class QemuHost(Host):
         progress: Progress = lambda _phase: None,
     ) -> Domain:
         config, name, uuid = identified(config)
-        arguments = qemu_arguments(config, uuid, accelerator())
+        arguments = qemu_arguments(config, uuid, await accelerator())
         domain = await self._register(config, name, uuid, arguments)
         try:
             await self.store.introduce(domain.domid, 0, 1)

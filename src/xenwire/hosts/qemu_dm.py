@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xenwire.channels.plug import PluggedChannels
 from xenwire.channels.qemu import QemuChannels
 from xenwire.devicemodel.agent import Agent
 from xenwire.hosts.logs import qemu_log
@@ -21,7 +22,7 @@ async def run_device_model(
             store,
             domid,
             log=qemu_log(domid),
-            backends=[QemuChannels(store, domid)],
+            backends=[QemuChannels(store, domid), PluggedChannels(store, domid)],
             program=program,
             user=user,
             timeout=timeout,

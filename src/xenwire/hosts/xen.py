@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from xenwire.channels.attach import attach, detach
-from xenwire.channels.keys import OUR_TYPE, Channel, read_channels
+from xenwire.channels.keys import Channel, read_channels
 from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, identified, resolve
@@ -204,17 +204,11 @@ class XenDomain(Domain):
 
     async def attach(self, name: ChannelName, kind: ChannelKind, path: str | None = None) -> Channel:
         self._refuse_dom0("attach a channel to")
-        await ensure_served()
+        await ensure_served(self._store, self._host.uri)
         return await attach(self._store, Channel(self.domid, DevId(0), name, kind, path))
 
     async def detach(self, name: str) -> None:
-        channel = await self.channel(name)
-        if channel.type != OUR_TYPE:
-            raise Conflict(
-                f"cannot detach channel {name} of domain {self.name}",
-                reason="its device model serves it, and cannot let go of it",
-            )
-        await detach(self._store, channel)
+        await detach(self._store, await self.channel(name))
 
     async def console(self) -> Path:
         """Give the terminal of an HVM domain's first serial port, else of its console, once it is open."""

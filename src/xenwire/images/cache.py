@@ -3,13 +3,14 @@
     lock                     held while something is fetched or built
     packages/*.deb           what apt fetched, for all images
     packages/IMAGE.list      the packages of one image, written once all of them are whole
-    tiny-guest-KEY/          an image: see `guest` and `dom0` for what is in each
+    tiny-guest-KEY/          an image: see `guest` and `system` for what is in each
+    debian-guest-KEY/
     dom0-RELEASE-KEY/
     .work-*                  a build under way, or one that was killed; the next build removes it
 
 KEY is a hash of all that goes into an image: its packages, by name and version, and the files of
-`xenwire.images`. An image that is there is used without asking apt or the network. Everything may be removed
-while nothing uses it.
+`xenwire.images` but those of other images. An image that is there is used without asking apt or the network.
+Everything may be removed while nothing uses it.
 """
 
 from __future__ import annotations
@@ -37,13 +38,19 @@ _LOCK_TIMEOUT: Final = 900.0  # seconds; another build may have to fetch over a 
 _ELSEWHERE: Final = "images are kept in {}; set XDG_CACHE_HOME to keep them elsewhere"
 _UNUSED: Final = 30 * 24 * 3600.0  # seconds after which an image of other packages is removed
 
+_RECIPES: Final = ("debian_guest", "dom0", "guest")
+"""Modules that say what an image is made of. The files that only it needs begin with the same name."""
+
 _Image = TypeVar("_Image")
 
 
-def digest(*parts: bytes) -> str:
-    """Give the key of what is made of `parts` by the builder as it is now."""
+def digest(recipe: str, *parts: bytes) -> str:
+    """Give the key of what is made of `parts` by the builder as it is now, as the module `recipe` says."""
+    others = tuple(name for name in _RECIPES if name != recipe)
     sources = [
-        file for file in resources.files("xenwire.images").iterdir() if file.name.endswith((".py", ".sh"))
+        file
+        for file in resources.files("xenwire.images").iterdir()
+        if file.is_file() and not file.name.replace("-", "_").startswith(others)
     ]
     total = hashlib.sha256()
     for part in (*parts, *(file.read_bytes() for file in sorted(sources, key=lambda file: file.name))):
@@ -109,12 +116,16 @@ class Cache:
                 hint=_ELSEWHERE.format(self.folder),
             )
 
-    def recorded(self, name: str) -> tuple[str, ...]:
-        """Give the .deb files that were fetched last for an image; none if there has been no fetch."""
+    def recorded(self, name: str, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+        """Give the .deb files that were fetched last for an image.
+
+        None if there has been no fetch, or if one of the packages `wanted` is not among them.
+        """
         try:
-            return tuple(self._list(name).read_text().split())
+            files = tuple(self._list(name).read_text().split())
         except FileNotFoundError:
             return ()
+        return files if {file.partition("_")[0] for file in files}.issuperset(wanted) else ()
 
     def has_all(self, packages: Sequence[str]) -> bool:
         """Whether these .deb files are here."""
@@ -145,9 +156,9 @@ class Cache:
         with suppress(OSError):  # a cache that may only be read serves as well
             os.utime(path)
 
-    def forget_unused(self, pattern: str) -> None:
-        """Remove the images that match and have not been used for 30 days."""
-        for image in self.folder.glob(pattern):
+    def forget_unused(self) -> None:
+        """Remove the images that have not been used for 30 days."""
+        for image in self.folder.glob("[!.]*-*"):
             if image.stat().st_mtime < time.time() - _UNUSED:
                 shutil.rmtree(image)
 

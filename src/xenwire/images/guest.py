@@ -69,7 +69,7 @@ class GuestImage:
 def tiny_guest() -> GuestImage | None:
     """Give the tiny guest if it has been built, by this Xenwire, from the packages that were fetched last."""
     cache = Cache()
-    packages = _recorded(cache)
+    packages = cache.recorded(_NAME, PACKAGES)
     if not packages:
         return None
     image = _image(cache, packages)
@@ -92,7 +92,7 @@ async def build_tiny_guest(progress: Progress, *, force: bool = False) -> GuestI
 
     async def make(work: Path) -> GuestImage:
         cache.check_room(_ROOM)
-        packages = _recorded(cache)
+        packages = cache.recorded(_NAME, PACKAGES)
         if force or not packages or not cache.has_all(packages):
             packages = await _fetch(cache, work, progress)
         progress("unpacking packages")
@@ -105,7 +105,7 @@ async def build_tiny_guest(progress: Progress, *, force: bool = False) -> GuestI
         write_atomic(made / "ramdisk", await ramdisk(sysroot))
         image = _image(cache, packages)
         cache.place(made, image.kernel.parent.name)
-        cache.forget_unused(f"{_NAME}-*")
+        cache.forget_unused()
         return image
 
     return await cache.once(tiny_guest, make, progress=progress, force=force)
@@ -117,15 +117,9 @@ async def _fetch(cache: Cache, work: Path, progress: Progress) -> tuple[str, ...
     return cache.keep(_NAME, fetched)
 
 
-def _recorded(cache: Cache) -> tuple[str, ...]:
-    """Give the names of the packages that were fetched last; none if they are not all that is needed."""
-    names = cache.recorded(_NAME)
-    return names if {name.partition("_")[0] for name in names}.issuperset(PACKAGES) else ()
-
-
 def _image(cache: Cache, packages: tuple[str, ...]) -> GuestImage:
     """Say where the image of these packages is, or would be."""
-    key = digest("\n".join(packages).encode())
+    key = digest("guest", "\n".join(packages).encode())
     place = cache.folder / f"{_NAME}-{key}"
     return GuestImage(
         key=key,

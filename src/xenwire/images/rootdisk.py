@@ -1,8 +1,8 @@
 """Making a root disk of Debian packages with mmdebstrap and mkfs.ext4, by root or by an ordinary user.
 
 The work is done in namespaces of its own (mounts, network, processes; for a user also a user namespace, in
-which files can have any owner): `dom0-root.sh` in them sees no network, mounts nothing that others see, and
-ends with the process that started it.
+which files can have any owner): `rootdisk-make.sh` in them sees no network, mounts nothing that others see,
+and ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -65,12 +65,16 @@ async def make(
     packages: Sequence[str],
     kernel: Path,
     sources: str,
+    files: Path,
+    setup: Path,
+    label: str,
     progress: Progress,
 ) -> None:
-    """Make a disk, in a file with holes, with `packages` installed and a kernel's files added.
+    """Make a disk, in a file with holes, with `packages` installed, and a kernel's and other files added.
 
     `source` is the line of a sources.list that has the packages; `sources` is what the disk's own is to be,
-    `kernel` the folder in which the kernel's package has been taken apart. Raises XenwireError.
+    `kernel` the folder in which the kernel's package has been taken apart. What is in the folder `files` is
+    copied, then the script `setup` is run in the new root. Raises XenwireError.
     """
     mounted = work / "mounted"
     mounted.mkdir()
@@ -81,10 +85,10 @@ async def make(
         if line.startswith(_PHASE):
             progress(line.removeprefix(_PHASE))
 
-    with resources.as_file(resources.files("xenwire.images").joinpath("dom0-root.sh")) as script:
+    with resources.as_file(resources.files("xenwire.images").joinpath("rootdisk-make.sh")) as script:
         argv = [*_namespaces(), "sh", script, mounted, source, ",".join(packages), kernel, sources_list]
         # No grace: all that it made but the disk is gone with the namespaces.
-        await _tool.follow([*argv, disk, _SIZE], tell, cwd=work, grace=0)
+        await _tool.follow([*argv, files, setup, disk, _SIZE, label], tell, cwd=work, grace=0)
 
 
 def _namespaces() -> list[str | Path]:

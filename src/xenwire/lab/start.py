@@ -21,8 +21,9 @@ from xenwire.lab.machine import console_socket, machine_arguments, monitor_socke
 from xenwire.lab.profile import Profile
 from xenwire.lab.session import LabSession
 from xenwire.lab.snapshot import Snapshot
+from xenwire.qemu.accelerator import accelerator
 from xenwire.qemu.capabilities import capabilities
-from xenwire.qemu.program import accelerator, find_qemu
+from xenwire.qemu.program import find_qemu
 from xenwire.qemu.qmp.client import QmpClient
 from xenwire.qemu.qmp.transports import SocketTransport
 from xenwire.runtime.daemon import Daemon
@@ -64,7 +65,7 @@ async def start_machine(profile: Profile, folder: Path, progress: Progress, reco
     able = await capabilities(qemu)
     able.require_recent(qemu)
     image = await build_dom0(profile.release, progress)
-    machine = _Machine(profile, folder, qemu, accelerator(), image, record)
+    machine = _Machine(profile, folder, qemu, await accelerator(), image, record)
     try:
         if not profile.restorable:
             progress("booting Xen")

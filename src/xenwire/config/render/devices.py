@@ -23,7 +23,6 @@ from xenwire.config.libxl.types import (
     DiskFormat,
     DomainType,
     IomemRange,
-    IoportRange,
     NicType,
     RdmReservePolicy,
     VkbBackend,
@@ -223,13 +222,21 @@ def _dtdev(sheet: Sheet) -> Value | None:
     return [device.path for device in sheet.config.dtdevs if device.path is not None] or None
 
 
+_TOO_BIG: Final = 2**32 - 1
+"""xl takes smaller numbers of ports and interrupts only."""
+
+
 def _ioports(sheet: Sheet) -> Value | None:
-    return [_ports(ports) for ports in sheet.b_info.ioports] or None
+    ranges = ((ports.first, (ports.first + ports.number - 1) % 2**32) for ports in sheet.b_info.ioports)
+    return [
+        f"{first:x}" if first == last else f"{first:x}-{last:x}"
+        for first, last in ranges
+        if _TOO_BIG not in (first, last)
+    ] or None
 
 
-def _ports(ports: IoportRange) -> str:
-    last = (ports.first + ports.number - 1) % 2**32
-    return f"{ports.first:x}" if ports.number == 1 else f"{ports.first:x}-{last:x}"
+def _irqs(sheet: Sheet) -> Value | None:
+    return [irq for irq in sheet.b_info.irqs if irq < _TOO_BIG] or None
 
 
 def _iomem(sheet: Sheet) -> Value | None:
@@ -255,7 +262,7 @@ ROWS: Final = (
     Row("dtdev", _dtdev),
     Row("ioports", _ioports),
     Row("iomem", _iomem),
-    Row("irqs", lambda sheet: sheet.b_info.irqs or None),
+    Row("irqs", _irqs),
     device_row("vdispl", "vdispls", _vdispl),
     Row("vsnd", vsnd),
     # A frame buffer brings a keyboard, so that the first ones are not to be written.
