@@ -1,9 +1,12 @@
 """libvirt's domain XML: what becomes of it, what is told of the rest, and what is refused."""
 
+import re
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from xenwire.config import ConfigError
 from xenwire.config.libvirt import MAX_SIZE, from_libvirt
@@ -338,6 +341,30 @@ def test_refusals(data, place, message):
     found = refused(data)
     assert found.message.startswith(message)
     assert (found.line, found.column) == place
+
+
+SAMPLES = {file.name: file.read_bytes() for file in sorted(DATA.glob("*.xml"))}
+VALUE = re.compile(rb"'[^'<>]*'|(?<=>)[^<>\n]+(?=<)")
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(sorted(SAMPLES)), st.data())
+def test_no_value_is_too_strange(name, data):
+    text = SAMPLES[name]
+    places = list(VALUE.finditer(text))
+    for place in sorted(data.draw(st.sets(st.integers(0, len(places) - 1), max_size=4)), reverse=True):
+        match = places[place]
+        strange = data.draw(
+            st.sampled_from(["", "-1", "x", "é,^", "99999999999999999999999", "0x", "1e9", "4-2"])
+        )
+        new = f"'{strange}'" if match[0].startswith(b"'") else strange
+        text = text[: match.start()] + new.encode() + text[match.end() :]
+    try:
+        imported = from_libvirt(text, name)
+    except ConfigError as error:
+        assert error.diagnostics
+    else:
+        losses(imported.config, "out")
 
 
 def test_places_count_characters():

@@ -197,6 +197,11 @@ def test_limits():
     assert len(vnuma(["vcpus=0-2000000000"], maxvcpus=2_000_000_001).errors) == 1
 
 
+def test_many_repetitions_take_little_time():
+    outcome = vnuma([f"vcpus={'0-65535,' * 20_000}"], maxvcpus=65536)
+    assert outcome.words == "xl: vnuma vcpus and maxvcpus= mismatch\n"
+
+
 SPANS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), min_size=1, max_size=4)
 
 

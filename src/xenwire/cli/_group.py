@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "agent": "agent:agent",
     "dm": "dm:dm",
     "serve": "serve:serve",
+    "guest": "guest:guest",
     "store": "store:store",
     "config": "config:config",
     "image": "image:image",

@@ -53,30 +53,25 @@ def _manner() -> Manner:
     return found or Manner()
 
 
-def output_option(function: F) -> F:
-    """Give a command `-o FORMAT` and `--json`."""
+def output_options(*formats: str) -> Callable[[F], F]:
+    """Give a command `-o FORMAT`, of which the first is the default, and `--json`."""
 
     def remember(context: click.Context, _parameter: click.Parameter, value: str | bool) -> None:
         if value:
             context.ensure_object(Manner).format = value if isinstance(value, str) else "json"
 
-    function = click.option(
-        "--json",
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=remember,
-        help="Short for -o json.",
-    )(function)
-    return click.option(
-        "-o",
-        "--output",
-        type=click.Choice(FORMATS),
-        expose_value=False,
-        is_eager=True,
-        callback=remember,
-        help="How to print the result.  [default: table]",
-    )(function)
+    shared: dict[str, Any] = {"expose_value": False, "is_eager": True, "callback": remember}
+
+    def add(function: F) -> F:
+        function = click.option("--json", is_flag=True, help="Short for -o json.", **shared)(function)
+        help_text = f"How to print the result.  [default: {formats[0]}]"
+        return click.option("-o", "--output", type=click.Choice(formats), help=help_text, **shared)(function)
+
+    return add
+
+
+output_option = output_options(*FORMATS)
+"""Gives a command that prints records `-o FORMAT` and `--json`."""
 
 
 def emit(

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from xenwire.cli._facts import host_facts, read, source_name, xen_option
-from xenwire.cli._output import Manner, emit, note
+from xenwire.cli._output import Manner, emit, note, output_options
 from xenwire.cli._params import host_option
 from xenwire.cli.config_idl import idl
 from xenwire.config import (
@@ -48,18 +48,7 @@ def config() -> None:
 config.add_command(idl)
 
 
-def _formats(function: F) -> F:
-    """Give a command `-o text|json` and `--json`."""
-
-    def remember(context: click.Context, _parameter: click.Parameter, value: str | bool) -> None:
-        if value:
-            context.ensure_object(Manner).format = value if isinstance(value, str) else "json"
-
-    shared: dict[str, Any] = {"expose_value": False, "is_eager": True, "callback": remember}
-    function = click.option("--json", is_flag=True, help="Short for -o json.", **shared)(function)
-    choice = click.Choice(("text", "json"))
-    help_text = "How to print the result.  [default: text]"
-    return click.option("-o", "--output", type=choice, help=help_text, **shared)(function)
+_formats = output_options("text", "json", "jsonl", "yaml", "name")
 
 
 def _forms(default: str) -> Callable[[F], F]:
@@ -157,14 +146,11 @@ def show(
         loaded = _Loaded(_running(domain, host), json=True)
     else:
         raise UsageError("cannot show a configuration", reason="neither FILE nor --domain is given")
-    version = facts.version
-    if loaded.json and click.get_current_context().params["xen"] is None:
-        version = NEWEST  # show all that is there
     shown = loaded.config
     if output != "cfg" and not loaded.json and shown.c_info.uuid is None:
         shown = shown.replace(c_info=shown.c_info.replace(uuid=uuid.uuid4()))  # as xl does
     _say(loaded.warnings)
-    _print(shown, output, facts, version, said=loaded.warnings)
+    _print(shown, output, facts, said=loaded.warnings)
 
 
 @config.command(
@@ -216,7 +202,7 @@ def import_(file: Path, output: str, xen: XenVersion | None) -> None:
 
     imported = from_libvirt(read(file, MAX_XML), source_name(file))
     _say(imported.warnings)
-    _print(imported.config, output, HostFacts(version=xen or V4_17), xen or NEWEST)
+    _print(imported.config, output, HostFacts(version=xen or V4_17))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,7 +264,6 @@ def _print(
     config: DomainConfig,
     output: str,
     facts: HostFacts,
-    version: XenVersion,
     said: Iterable[Diagnostic] = (),
 ) -> None:
     """Print a configuration, and tell what the form, or that version of Xen, has no words for."""
@@ -291,6 +276,12 @@ def _print(
         return
     from xenwire.config.libxl.json_writer import lost, to_data, to_json
 
+    version = facts.version
+    if (
+        click.get_current_context().params["xen"] is None  # then nobody wants just that version
+        and len(lost(config, NEWEST)) < len(lost(config, version))
+    ):
+        version = NEWEST
     if output == "json":
         click.echo(to_json(config, version), nl=False)
     else:

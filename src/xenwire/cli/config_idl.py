@@ -7,17 +7,12 @@ from pathlib import Path
 
 import click
 
-from xenwire.cli._output import Manner, emit, note
+from xenwire.cli._output import emit, note, output_options
 from xenwire.cli._params import read_file
 from xenwire.config.idl import MAX_SIZE, Interface, as_dict, differences, listing, read_idl
 from xenwire.errors import NotFound
 
 __all__ = ["idl"]
-
-
-def _remember(context: click.Context, _parameter: click.Parameter, value: str | bool) -> None:
-    if value:
-        context.ensure_object(Manner).format = value if isinstance(value, str) else "json"
 
 
 @click.command(
@@ -28,18 +23,7 @@ def _remember(context: click.Context, _parameter: click.Parameter, value: str | 
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("other", required=False, type=click.Path(path_type=Path))
 @click.option("--type", "name", metavar="NAME", help="Show this type only; its prefix may be left out.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(("text", "json")),
-    expose_value=False,
-    is_eager=True,
-    callback=_remember,
-    help="How to print the result.  [default: text]",
-)
-@click.option(
-    "--json", is_flag=True, expose_value=False, is_eager=True, callback=_remember, help="Short for -o json."
-)
+@output_options("text", "json")
 def idl(file: Path, other: Path | None, name: str | None) -> None:
     """Show the types that the interface FILE (libxl_types.idl) describes.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xenwire.channels.keys import OUR_TYPE, QEMU_TYPE
 from xenwire.cli._output import Phases, emit, note, output_option, printable
 from xenwire.cli._params import domain_argument, duration, host_option, read_file
 from xenwire.errors import Conflict, UsageError
@@ -68,6 +69,11 @@ def act(host: str | None, domain: str, action: Callable[[Domain], Awaitable[None
 @click.option("--console", "attach", is_flag=True, help="Attach to its console before its first word.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 @click.option(
+    "--backend",
+    type=click.Choice(["xenwire", "qemu"]),
+    help="Who serves its channels: `xenwire serve`, or a QEMU of its own.",
+)
+@click.option(
     "--timeout",
     type=duration,
     default="60s",
@@ -82,6 +88,7 @@ def create(
     paused: bool,
     attach: bool,
     dry_run: bool,
+    backend: str | None,
     timeout: float,
 ) -> None:
     """Create a domain from the xl.cfg file CONFIG; each KEY=VALUE counts as a further line of it.
@@ -91,6 +98,7 @@ def create(
     """
     text, parsed = load_config(config, settings)
     phases = Phases()
+    channel_type = backend and {"xenwire": OUR_TYPE, "qemu": QEMU_TYPE}[backend]
 
     async def main() -> None:
         async with connect(host) as where:
@@ -100,11 +108,16 @@ def create(
                 if unused := sorted(parsed.keys - parsed.unknown - where.used_keys):
                     note(f"{config}: a host without Xen makes nothing of {', '.join(unused)}")
             if dry_run:
-                plan = await where.plan(parsed.config, text=text)
+                plan = await where.plan(parsed.config, text=text, channel_type=channel_type)
                 emit(({"step": step} for step in plan), ("step",), text=plan)
                 return
             domain = await where.create(
-                parsed.config, text=text, paused=paused or attach, timeout=timeout, progress=phases
+                parsed.config,
+                text=text,
+                paused=paused or attach,
+                timeout=timeout,
+                progress=phases,
+                channel_type=channel_type,
             )
             async with AsyncExitStack() as undo:
                 undo.push_async_callback(domain.destroy)
