@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from xenwire.images import build_tiny_guest
 from xenwire.runtime.process import ProcessRef, processes_with
 
 COMMAND = [sys.executable, "-m", "xenwire"]
+SERVE = "serve\0--host\0"
+"""What the command line of the process has that serves channels."""
 
 
 @pytest.fixture(scope="session")
@@ -103,18 +106,22 @@ class Host:
         return pid
 
     def assert_clean(self):
-        """Nothing but the store is left: no domain, no other process, no node, no socket."""
+        """Nothing but the store and who serves channels is left: no domain, process, node, socket, spool."""
         assert self.domains() == {}
-        assert len(self.processes()) == 1
+        assert len(self.processes()) == 1 + len(self.processes(SERVE))
         left = [p for p in self.nodes() if p.startswith(("/vm/", "/libxl/", "/local/domain/"))]
         empty = {f"/local/domain/0{rest}" for rest in ("", "/backend", "/backend/console", "/device-model")}
         assert set(left) <= empty
         sockets = [p.name for p in self.folder.rglob("*") if p.is_socket()]
         assert sockets == ["store.sock"]
+        deadline = time.monotonic() + 5
+        while list(Path(self.env["XENWIRE_RUN"]).glob("spool-qemu/*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def close(self):
-        """End what still runs: device models first, which clean up after themselves, then the store."""
-        for word in ("dm\0run\0", "store\0serve\0"):
+        """End what still runs: device models first, which clean up after themselves, the store at last."""
+        for word in ("dm\0run\0", SERVE, "store\0serve\0"):
             for process in filter(None, map(ProcessRef.of, self.processes(word))):
                 asyncio.run(process.end(grace=20))
         assert self.processes() == []

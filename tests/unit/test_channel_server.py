@@ -9,6 +9,7 @@ import pytest
 from frontend import Guest, attach, eventually
 
 from xenwire.channels.keys import OUR_TYPE, Channel
+from xenwire.channels.ringend import Rings
 from xenwire.channels.server import ChannelServer
 from xenwire.hypervisor.loopback import LoopbackEventChannels, LoopbackGrants
 from xenwire.types import ChannelKind, ChannelName, DevId, DomId
@@ -50,7 +51,7 @@ class Backend:
         self.events = LoopbackEventChannels(self.folder, 0)
         grants = LoopbackGrants(self.folder, 0)
         (self.folder / "spools").mkdir(exist_ok=True)
-        self.server = ChannelServer(self.store, self.events, grants, self.folder / "spools")
+        self.server = ChannelServer(self.store, Rings(self.events, grants), self.folder / "spools")
         ready = asyncio.Event()
         self.task = asyncio.create_task(self.server.run(ready.set))
         await ready.wait()

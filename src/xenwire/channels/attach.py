@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -58,7 +58,7 @@ async def wait_served(
 
     Raises the error that its backend tells of, such as a path that is in use, and TimedOut.
     """
-    state = None
+    state = XenbusState.UNKNOWN
     try:
         async with asyncio.timeout(timeout), store.watch(channel.backend) as changes:
             async for _ in changes:
@@ -70,7 +70,7 @@ async def wait_served(
     except TimeoutError:
         raise TimedOut(
             f"channel {channel.name} of domain {channel.domid} is not served",
-            reason=f"waited {timeout:g} s for its backend, which is in state {int(state or 0)}",
+            reason=f"waited {timeout:g} s for its backend, which is in state {int(state)}",
             hint="see what `xenwire serve` says",
         ) from None
     return replace(channel, state=state, tty=await store.get_text(channel.frontend / "tty") or None)
@@ -91,23 +91,24 @@ async def detach(store: Store, channel: Channel, timeout: float = _DETACH_TIMEOU
     await store.transact(lambda t: remove(t, channel))
 
 
-async def detach_all(store: Store, channels: Iterable[Channel], timeout: float = _DETACH_TIMEOUT) -> None:
-    """Have the channels of a guest that is dead let go of; their nodes stay. Raises TimedOut."""
-    ours = [channel for channel in channels if channel.type == OUR_TYPE]
+async def detach_all(store: Store, channels: Sequence[Channel], timeout: float = _DETACH_TIMEOUT) -> None:
+    """Have channels of ours let go of whose guest is dead; their nodes stay. Raises TimedOut."""
 
     async def take_offline(t: Transaction) -> None:
-        await _take_offline(t, ours)
-        for channel in ours:
-            await t.write(channel.frontend / "state", str(int(XenbusState.CLOSED)))
+        await _take_offline(t, channels)
+        for channel in channels:
+            if await t.exists(channel.frontend):
+                await t.write(channel.frontend / "state", str(int(XenbusState.CLOSED)))
 
     await store.transact(take_offline)
-    await asyncio.gather(*(_wait_gone(store, channel, timeout) for channel in ours))
+    await asyncio.gather(*(_wait_gone(store, channel, timeout) for channel in channels))
 
 
 async def _take_offline(t: Transaction, channels: Iterable[Channel]) -> None:
     for channel in channels:
-        await t.write(channel.backend / "online", "0")
-        await t.write(channel.backend / "state", str(int(XenbusState.CLOSING)))
+        if await t.exists(channel.backend):
+            await t.write(channel.backend / "online", "0")
+            await t.write(channel.backend / "state", str(int(XenbusState.CLOSING)))
 
 
 async def _wait_gone(store: Store, channel: Channel, timeout: float) -> None:

@@ -17,7 +17,7 @@ from xenwire.config.libxl.types import (
 from xenwire.errors import Conflict, UsageError
 from xenwire.types import ChannelKind, ChannelName, DevId, DomId
 
-__all__ = ["assign_devids"]
+__all__ = ["LAST_DEVID", "assign_devids"]
 
 LAST_DEVID: Final = 30
 """A virtio-serial bus has 31 ports, of which 0 is kept for a console (qemu: hw/char/virtio-serial-bus.c)."""

@@ -31,7 +31,7 @@ from xenwire.errors import NotFound, ProtocolError, TimedOut, Unreachable, Xenwi
 from xenwire.types import ChannelKind
 
 if TYPE_CHECKING:
-    from xenwire.xenstore import Store
+    from xenwire.xenstore import Store, Transaction
 
 __all__ = ["ServedChannel"]
 
@@ -58,6 +58,7 @@ class ServedChannel:
         self._uuid = uuid
         self._joined: Offer | None = None
         self._opened = False
+        self._state = XenbusState.UNKNOWN  # as it was found last
         self._closing_since: float | None = None
 
     async def reconcile(self) -> float | None:
@@ -66,7 +67,7 @@ class ServedChannel:
         Gives the seconds after which to look again even if nothing changes; None: then there is no need.
         Raises XenwireError if the host end cannot be opened, or the store cannot be reached.
         """
-        state = XenbusState.parse(await self._store.get(self.channel.backend / "state"))
+        state = self._state = XenbusState.parse(await self._store.get(self.channel.backend / "state"))
         online = await self._store.get(self.channel.backend / "online") == b"1"
         guest = XenbusState.parse(await self._store.get(self.channel.frontend / "state"))
         if online and not self._opened:
@@ -142,9 +143,9 @@ class ServedChannel:
         except (Unreachable, TimedOut):
             raise
         except XenwireError as error:
-            self.broken = str(error)
             _log.warning("channel %s: %s", self.channel.backend, error)
             await self._set(XenbusState.CLOSING)
+            self.broken = str(error)
             return
         self._joined, self.broken = offer, None
         # What the guest has written before is there, and no event may come for it.
@@ -153,6 +154,7 @@ class ServedChannel:
     async def _disconnect(self, *, online: bool) -> None:
         self.last_turns()
         self._let_go()
+        self.wire.spool.end()
         if not online:
             self.close()
         # Only now: by this the guest learns that its page is its own again, the toolstack that all is gone.
@@ -176,4 +178,14 @@ class ServedChannel:
         self._joined = None
 
     async def _set(self, state: XenbusState) -> None:
-        await write_key(self._store, self.channel.backend, "state", str(int(state)))
+        """Change our state, unless the toolstack has meanwhile."""
+        path = self.channel.backend / "state"
+
+        async def change(t: Transaction) -> XenbusState:
+            found = XenbusState.parse(await t.get(path))
+            if found is not self._state:
+                return found
+            await t.write(path, str(int(state)))
+            return state
+
+        self._state = await self._store.transact(change)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from xenwire.channels.endpoints import make_endpoint
+from xenwire.channels.endpoints import OPTIONS, Options, make_endpoint
 from xenwire.channels.guest import Guests
 from xenwire.channels.keys import OUR_TYPE, OUTPUT_LIMIT, read_channel
 from xenwire.channels.nodes import write_error
@@ -187,6 +187,13 @@ class ChannelServer:
         channel = await read_channel(self._store, domid, devid, self._domid)
         if channel is None:
             raise NotFound("the channel has no name", reason=f"no {backend / 'name'}")
+        options = Options.parse(
+            {
+                key: value
+                for key in OPTIONS
+                if (value := await self._store.get_text(backend / key)) is not None
+            }
+        )
         uuid = await self._uuid(domid)
         limit = await self._store.get(channel.frontend / "limit") or b""
         number = int(limit) if limit.isdigit() and len(limit) < 10 else 0
@@ -196,8 +203,8 @@ class ChannelServer:
             if entry.served is not None:
                 entry.served.turn()
 
-        endpoint = make_endpoint(channel, entry.spool.spool, ready)
-        wire = Wire(endpoint, entry.spool.spool)
+        endpoint = make_endpoint(channel, entry.spool.spool, ready, options)
+        wire = Wire(endpoint, entry.spool.spool, block=options.block, hold=options.hold)
         entry.served = ServedChannel(self._store, self._guests, channel, uuid, wire)
         entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))
 

@@ -69,7 +69,7 @@ class Spool:
         `back` is told the offset of a page before it is written to for the first time, and says whether
         there is memory for it; without, all of it is there. `limit` is whole pages then.
         """
-        self._words = memory.cast("Q")
+        self._words = memory[:HEADER].cast("Q")
         self._input = memory[_INPUT_AREA]
         self._data = memory[HEADER:]
         self.limit = len(self._data)
@@ -90,7 +90,7 @@ class Spool:
     @classmethod
     def new(cls, memory: memoryview, back: Callable[[int], bool] | None = None) -> Spool:
         """Make memory that is all zeros an empty spool; all behind the header is for bytes."""
-        words = memory.cast("Q")
+        words = memory[:HEADER].cast("Q")
         words[_LIMIT] = len(memory) - HEADER
         words[_IS] = _MAGIC
         words.release()
@@ -208,7 +208,8 @@ class Spool:
     def before(self, count: int) -> int:
         """Give the position `count` bytes before the oldest that wait, or of what is still here of them."""
         # A predecessor may have been killed while it overwrote the first of those that are here.
-        return min(self.taken, max(self.taken - count, self.oldest + MOST_AT_ONCE if count else self.taken))
+        remembered = max(self.appended - self.limit + MOST_AT_ONCE, self._words[_FORGOTTEN])
+        return max(self.taken - count, min(self.taken, remembered))
 
     def take(self, position: int) -> None:
         """Count all before this position as delivered that waits yet, and was not dropped meanwhile."""

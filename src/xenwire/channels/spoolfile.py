@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import mmap
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from xenwire.channels.spool import HEADER, MAX_LIMIT, MIN_LIMIT, Spool
+from xenwire.channels.spool import HEADER, MAX_LIMIT, MIN_LIMIT, PAGE, Spool
 from xenwire.errors import ProtocolError, XenwireError
 
 __all__ = ["SpoolFile"]
 
 _log = logging.getLogger(__name__)
+
+_MADV_POPULATE_WRITE: Final = 23  # linux: include/uapi/asm-generic/mman-common.h; Linux 5.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,9 @@ class SpoolFile:
         """Take over the spool at `path`, or make one that holds `limit` bytes, in whole pages.
 
         One that is damaged, or has another limit, is made anew, and what is in it is lost. Raises
-        XenwireError if there can be no such file.
+        XenwireError if there can be no such file. A file system that is full later costs bytes, not more.
         """
-        pages = -(-min(max(limit, MIN_LIMIT), MAX_LIMIT) // mmap.PAGESIZE)
-        size = HEADER + pages * mmap.PAGESIZE
+        size = HEADER + -(-min(max(limit, MIN_LIMIT), MAX_LIMIT) // PAGE) * PAGE
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
@@ -42,6 +46,7 @@ class SpoolFile:
                 if found not in (0, size):
                     _log.warning("%s has another size: what it held is lost", path)
                     os.ftruncate(fd, 0)
+                os.posix_fallocate(fd, 0, HEADER)
                 os.ftruncate(fd, size)
                 memory = mmap.mmap(fd, size)
             finally:
@@ -49,7 +54,9 @@ class SpoolFile:
         except OSError as error:
             raise XenwireError(f"cannot make the spool {path}", reason=error.strerror) from error
         view = memoryview(memory)
-        return cls(_take_over(view, path) if found == size else Spool.new(view), path, memory, view)
+        back = partial(_populate, memory)
+        spool = _take_over(view, back, path) if found == size else Spool.new(view, back)
+        return cls(spool, path, memory, view)
 
     def close(self) -> None:
         """Let go of it; the file stays."""
@@ -62,11 +69,20 @@ class SpoolFile:
         self.path.unlink(missing_ok=True)
 
 
-def _take_over(view: memoryview, path: Path) -> Spool:
+def _take_over(view: memoryview, back: Callable[[int], bool], path: Path) -> Spool:
     try:
-        return Spool(view)
+        return Spool(view, back)
     except ProtocolError as error:
         if any(view[:HEADER]):  # else its maker was killed before the first word
             _log.warning("%s: %s: what it held is lost", path, error)
         view[:HEADER] = bytes(HEADER)
-        return Spool.new(view)
+        return Spool.new(view, back)
+
+
+def _populate(memory: mmap.mmap, offset: int) -> bool:
+    """Have the kernel find room for a page of the file now: when it is written to, there is only SIGBUS."""
+    try:
+        memory.madvise(_MADV_POPULATE_WRITE, offset, PAGE)
+    except OSError as error:
+        return error.errno == errno.EINVAL  # a kernel that cannot
+    return True

@@ -6,38 +6,34 @@ from typing import Final
 
 from xenwire.channels.endpoints.base import Endpoint
 from xenwire.channels.guest import GuestEnd
-from xenwire.channels.spool import Spool
+from xenwire.channels.spool import MOST_AT_ONCE, Spool
 
 __all__ = ["Wire"]
 
-_TURN: Final = 2048
-"""Bytes that a guest may hand over before it is the others' turn: all that a console's ring holds."""
-
-_BLOCK: Final = 1 << 16
-"""Bytes that are offered to an endpoint at once."""
+_INPUT: Final = 4096
+"""Bytes that a guest is given before it is the others' turn."""
 
 
 class Wire:
     """The two ends of a channel, and the spool between them. Without a guest's end only the host's moves."""
 
-    def __init__(self, endpoint: Endpoint, spool: Spool, *, block: bool = False) -> None:
+    def __init__(self, endpoint: Endpoint, spool: Spool, *, block: bool = False, hold: bool = False) -> None:
         """`block`: rather than dropping bytes nobody takes, have the guest wait, which stops a Linux guest's
-        processor in the middle of its kernel.
+        processor in the middle of its kernel. `hold`: the guest is given nothing before its first byte.
         """
         self.endpoint = endpoint
         self.spool = spool
         self.guest: GuestEnd | None = None
         self.received = 0
         """Bytes that the guest was given."""
-        self._block = block
+        self._block, self._hold = block, hold
 
     def turn(self) -> bool:
         """Move what can be moved; tell whether anything was. Raises ProtocolError if the guest broke it."""
-        moved = self._take_output()
-        self._deliver()
-        # Delivering may have made the room for which a guest that blocks has waited.
         if self._block:
-            moved |= self._take_output()
+            self.endpoint.deliver()  # it may make the room for which the guest has waited
+        moved = self._take_output()
+        self.endpoint.deliver()
         moved |= self._give_input()
         if self.guest is not None:
             self.guest.settle()
@@ -46,22 +42,19 @@ class Wire:
     def _take_output(self) -> bool:
         if self.guest is None:
             return False
-        room = self.spool.limit - len(self.spool)
-        return self.guest.take_output(self.spool, min(_TURN, room) if self._block else _TURN) > 0
-
-    def _deliver(self) -> None:
-        while block := self.spool.peek(_BLOCK):
-            count = self.endpoint.write(block)
-            self.spool.take(count)
-            if count < len(block):
-                break
+        limit = min(MOST_AT_ONCE, self.spool.room) if self._block else MOST_AT_ONCE
+        return self.guest.take_output(self.spool, limit) > 0
 
     def _give_input(self) -> bool:
-        room = self.guest.room() if self.guest is not None else 0
-        data = self.endpoint.peek(room) if room else b""
-        if data and self.guest is not None:
-            self.guest.give_input(self.spool, data)
+        guest = self.guest
+        if guest is None or (self._hold and self.spool.appended == self.spool.began):
+            self.endpoint.watch(want_input=False)
+            return False
+        given = 0
+        while (room := min(guest.room(), _INPUT - given)) and (data := self.endpoint.peek(room)):
+            guest.give_input(self.spool, data)
             self.endpoint.consume(len(data))
-            self.received += len(data)
-        self.endpoint.watch(want_input=room > len(data), want_output=len(self.spool) > 0)
-        return len(data) > 0
+            given += len(data)
+        self.received += given
+        self.endpoint.watch(want_input=room > 0 or given == _INPUT)
+        return given > 0

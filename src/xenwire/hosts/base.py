@@ -148,17 +148,21 @@ class Host(ABC):
         paused: bool = False,
         timeout: float = 60.0,
         progress: Progress = lambda _phase: None,
+        channel_type: str | None = None,
     ) -> Domain:
         """Create a domain; nothing of it is left where that fails or is cancelled.
 
         `text`: the xl.cfg that `config` was read from, for an xl that knows more keys than we. `timeout`:
-        seconds that it may take to build it, or that its device model has to be ready. Raises Conflict (name
-        or uuid in use), NotFound (kernel, disk, QEMU), TimedOut, UsageError (what this host cannot do),
-        XenwireError with the last words of what failed.
+        seconds that it may take to build it, or that its device model has to be ready. `channel_type`: who
+        serves the channels of its configuration (see `channels.keys`), None for what is usual here. Raises
+        Conflict (name or uuid in use), NotFound (kernel, disk, QEMU), TimedOut, UsageError (what this host
+        cannot do), XenwireError with the last words of what failed.
         """
 
     @abstractmethod
-    async def plan(self, config: DomainConfig, *, text: bytes | None = None) -> list[str]:
+    async def plan(
+        self, config: DomainConfig, *, text: bytes | None = None, channel_type: str | None = None
+    ) -> list[str]:
         """Tell what `create` would do, a line each: nodes written, programs started. Nothing is done."""
 
     @abstractmethod

@@ -16,11 +16,14 @@ import struct
 import uuid as uuids
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from xenwire.channels.keys import Channel, backends_of, read_channels
-from xenwire.channels.numbering import assign_devids
+from xenwire.channels.attach import attach, detach, detach_all, wait_served
+from xenwire.channels.handover import remove_handovers
+from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, read_channels
+from xenwire.channels.numbering import LAST_DEVID, assign_devids
 from xenwire.devicemodel.arguments import argument_nodes
 from xenwire.devicemodel.nodes import RunState
 from xenwire.devicemodel.toolstack import DeviceModel
@@ -31,6 +34,7 @@ from xenwire.hosts.logs import agent_log, qemu_log
 from xenwire.hosts.machine import USED_KEYS, qemu_arguments
 from xenwire.hosts.nodes import domain_nodes
 from xenwire.hosts.paths import domain_path, libxl_path, vm_path
+from xenwire.hosts.served import ensure_served, server
 from xenwire.qemu.accelerator import accelerator
 from xenwire.runtime.daemon import Daemon, xenwire_command
 from xenwire.runtime.lock import FileLock
@@ -38,7 +42,7 @@ from xenwire.runtime.places import log_dir, run_dir, store_socket
 from xenwire.runtime.process import ProcessRef
 from xenwire.runtime.race import before
 from xenwire.runtime.sockets import SocketFile
-from xenwire.types import MAX_DOMID, ChannelKind, ChannelName, DomId, StorePath
+from xenwire.types import MAX_DOMID, ChannelKind, ChannelName, DevId, DomId, StorePath
 from xenwire.xenstore import Nodes, Store, Transaction
 from xenwire.xenstore.node import Node
 
@@ -51,6 +55,7 @@ _log = logging.getLogger(__name__)
 
 _LAST_DOMID: Final = StorePath("/tool/xenwire/last-domid")
 _STORE_TIMEOUT: Final = 10.0  # seconds that the store has to start
+_ATTACH_TIMEOUT: Final = 10.0  # seconds that the daemon and QEMU have to attach a channel
 
 _STATES: Final = {
     None: DomainState.STARTING,
@@ -87,7 +92,14 @@ class QemuHost(Host):
 
     @staticmethod
     async def stop_store() -> None:
-        """End the store daemon of this run folder, and with it all that it knows. None running is fine."""
+        """End the store daemon of this run folder, with all that it knows, and who serves its channels.
+
+        None running is fine.
+        """
+        serving = None
+        with suppress(XenwireError):
+            async with Store.connect(store_socket(), timeout=_STORE_TIMEOUT) as store:
+                serving = await server(store)
         with socket.socket(socket.AF_UNIX) as probe:
             try:
                 probe.connect(str(store_socket()))
@@ -96,8 +108,9 @@ class QemuHost(Host):
             credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         pid, _uid, _gid = struct.unpack("3i", credentials)
         process = ProcessRef.of(pid)
-        if process is not None:
-            await process.end()
+        for daemon in (process, serving):
+            if daemon is not None:
+                await daemon.end()
 
     async def domains(self) -> list[DomainInfo]:
         domids = sorted(await _domids(self.store))
@@ -108,17 +121,25 @@ class QemuHost(Host):
         found = resolve(reference, await self.domains())
         return QemuDomain(self, found.domid, found.name)
 
-    async def plan(self, config: DomainConfig, *, text: bytes | None = None) -> list[str]:
+    async def plan(
+        self, config: DomainConfig, *, text: bytes | None = None, channel_type: str | None = None
+    ) -> list[str]:
         config, _, uuid = identified(config)
         arguments = qemu_arguments(config, uuid, await accelerator())
         domid = await _free_domid(self.store)
-        nodes = _all_nodes(domid, config, uuid, arguments)
+        channels = _channels(config, domid, channel_type)
+        nodes = _all_nodes(domid, config, uuid, arguments, channels)
         return [
             *(
                 f"write {node.path} = {node.value!r}" + (f" ({node.perms})" if node.perms else "")
                 for node in nodes
             ),
             "start " + shlex.join(xenwire_command("dm", "run", str(domid))),
+            *(
+                ["start, unless it runs, " + shlex.join(xenwire_command("serve", "--host", self.uri))]
+                if any(channel.type == OUR_TYPE for channel in channels)
+                else []
+            ),
         ]
 
     async def create(
@@ -129,14 +150,16 @@ class QemuHost(Host):
         paused: bool = False,
         timeout: float = 60.0,
         progress: Progress = lambda _phase: None,
+        channel_type: str | None = None,
     ) -> Domain:
         config, name, uuid = identified(config)
         arguments = qemu_arguments(config, uuid, await accelerator())
-        domain = await self._register(config, name, uuid, arguments)
+        domain = await self._register(config, name, uuid, arguments, channel_type)
         try:
             await self.store.introduce(domain.domid, 0, 1)
             progress(f"domain {domain.domid} registered")
-            await self._start(domain, config, timeout, progress)
+            channels = _channels(config, domain.domid, channel_type)
+            await self._start(domain, channels, timeout, progress)
             if not paused:
                 await domain.unpause()
                 progress("processors running")
@@ -146,11 +169,11 @@ class QemuHost(Host):
         return domain
 
     async def _register(
-        self, config: DomainConfig, name: str, uuid: uuids.UUID, arguments: list[str]
+        self, config: DomainConfig, name: str, uuid: uuids.UUID, arguments: list[str], channel_type: str | None
     ) -> QemuDomain:
         """Write the nodes of a new domain. Raises Conflict if its name or uuid is in use."""
         registering = asyncio.ensure_future(
-            self.store.transact(lambda t: _register(t, config, name, uuid, arguments))
+            self.store.transact(lambda t: _register(t, config, name, uuid, arguments, channel_type))
         )
         try:
             return QemuDomain(self, await asyncio.shield(registering), name)
@@ -161,19 +184,24 @@ class QemuHost(Host):
             raise
 
     async def _start(
-        self, domain: QemuDomain, config: DomainConfig, timeout: float, progress: Progress
+        self, domain: QemuDomain, channels: list[Channel], timeout: float, progress: Progress
     ) -> None:
-        """Start a domain's device model and wait until it serves all that its configuration needs."""
+        """Start a domain's device model, and wait until all that its configuration needs is served."""
         agent = self.agents[domain.domid] = Daemon.start(
             f"device model of {domain.name!r}",
             xenwire_command("dm", "run", str(domain.domid), "--timeout", f"{timeout:.6f}"),
             domain.fresh_log(),
         )
+        # Meanwhile, so that it costs no time. A guest whose channel is not served would wait in its boot.
+        if ours := [channel for channel in channels if channel.type == OUR_TYPE]:
+            await ensure_served(self.store, self.uri)
+            for channel in ours:
+                await wait_served(self.store, channel, timeout=timeout)
         # The agent's own deadline comes first and says more.
         await domain.device_model.wait_running(agent, timeout + 5)
         backends = await domain.device_model.backends()
         progress(f"device model running, backends {' '.join(backends.types)}")
-        if config.channels and not backends.supports("console"):
+        if channels and not backends.supports("console"):
             raise XenwireError(
                 f"cannot create domain {domain.name!r}",
                 reason="it has channels, and its device model does not support the backend 'console'",
@@ -234,18 +262,32 @@ class QemuDomain(Domain):
         return await read_channels(self._store, self.domid)
 
     async def attach(self, name: ChannelName, kind: ChannelKind, path: str | None = None) -> Channel:
-        raise self._fixed(f"attach channel {name} to")
+        await self._refuse_dead(f"attach channel {name} to")
+        await ensure_served(self._store, self._host.uri)
+        # Connected is more than served: its device model has plugged it in.
+        return await attach(
+            self._store,
+            Channel(self.domid, DevId(0), name, kind, path),
+            most=LAST_DEVID,
+            states=(XenbusState.CONNECTED,),
+            timeout=_ATTACH_TIMEOUT,
+        )
 
     async def detach(self, name: str) -> None:
-        await self.channel(name)
-        raise self._fixed(f"detach channel {name} from")
+        channel = await self.channel(name)
+        await self._refuse_dead(f"detach channel {name} from")
+        await ensure_served(self._store, self._host.uri)
+        await detach(self._store, channel)
 
-    def _fixed(self, verb: str) -> Conflict:
-        return Conflict(
-            f"cannot {verb} domain {self.name}",
-            reason="the channels of a host without Xen are those that its configuration has",
-            hint="add it there, and create the domain anew",
-        )
+    async def _refuse_dead(self, verb: str) -> None:
+        """Raise Unreachable if nobody could do it: the guest has ended, or its device model."""
+        state = await self.state()
+        if state in (DomainState.SHUTDOWN, DomainState.CRASHED):
+            raise Unreachable(
+                f"cannot {verb} domain {self.name}",
+                reason=f"its state is {state}",
+                hint=f"destroy it: xenwire destroy {self.domid}",
+            )
 
     async def console(self) -> Path:
         tty = await self._store.get_text(domain_path(self.domid) / "console" / "tty")
@@ -299,18 +341,25 @@ class QemuDomain(Domain):
             await agent.end()
         await self._device_model.end()
         try:
-            await self._remove_sockets()
+            remove_handovers(self.domid)
+            await self._close_channels()
         except (XenwireError, OSError) as error:
             _log.warning("domain %s may have left a socket: %s", self.domid, error)
         await self._store.transact(self._remove_nodes)
         with suppress(NotFound):
             await self._store.release(self.domid)
 
-    async def _remove_sockets(self) -> None:
-        """Remove what a device model that was killed could not."""
-        for channel in await self.channels():
+    async def _close_channels(self) -> None:
+        """Have the host ends closed by who serves them, or instead of a device model that was killed."""
+        channels = await self.channels()
+        for channel in channels:
             if channel.path and channel.listener:
                 SocketFile.parse(Path(channel.path), channel.listener).remove()
+        served = [channel for channel in channels if channel.type == OUR_TYPE]
+        if any(channel.state is not XenbusState.INITIALISING for channel in served):
+            await ensure_served(self._store, self._host.uri)
+        if served and await server(self._store) is not None:
+            await detach_all(self._store, served)
 
     async def _remove_nodes(self, t: Transaction) -> None:
         home = domain_path(self.domid)
@@ -327,7 +376,12 @@ class QemuDomain(Domain):
 
 
 async def _register(
-    t: Transaction, config: DomainConfig, name: str, uuid: uuids.UUID, arguments: list[str]
+    t: Transaction,
+    config: DomainConfig,
+    name: str,
+    uuid: uuids.UUID,
+    arguments: list[str],
+    channel_type: str | None,
 ) -> DomId:
     """Take a domid and write the new domain's nodes. Raises Conflict if its name or uuid is in use."""
     message = f"cannot create domain {name!r}"
@@ -343,7 +397,7 @@ async def _register(
     domid = await _free_domid(t)
     await t.write(_LAST_DOMID, str(domid))
     # Sent in this order, parents first, without waiting for each reply.
-    nodes = _all_nodes(domid, config, uuid, arguments)
+    nodes = _all_nodes(domid, config, uuid, arguments, _channels(config, domid, channel_type))
     await asyncio.gather(*(request for node in nodes for request in _requests(t, node)))
     return domid
 
@@ -365,8 +419,13 @@ async def _free_domid(store: Nodes) -> DomId:
     raise Conflict("there are no domain ids left", reason=f"{len(used)} domains exist")
 
 
-def _all_nodes(domid: DomId, config: DomainConfig, uuid: uuids.UUID, arguments: list[str]) -> list[Node]:
-    channels = assign_devids(config.channels, domid)
+def _channels(config: DomainConfig, domid: DomId, channel_type: str | None) -> list[Channel]:
+    return [replace(channel, type=channel_type or OUR_TYPE) for channel in assign_devids(config.channels, domid)]
+
+
+def _all_nodes(
+    domid: DomId, config: DomainConfig, uuid: uuids.UUID, arguments: list[str], channels: list[Channel]
+) -> list[Node]:
     return [
         *domain_nodes(domid, config, uuid),
         *config_nodes(vm_path(uuid), config),

@@ -80,7 +80,9 @@ class XenHost(Host):
         found = resolve(reference, await self.domains())
         return XenDomain(self, found.domid, found.name, found.uuid)
 
-    async def plan(self, config: DomainConfig, *, text: bytes | None = None) -> list[str]:
+    async def plan(
+        self, config: DomainConfig, *, text: bytes | None = None, channel_type: str | None = None
+    ) -> list[str]:
         _, _, uuid = identified(config)
         whole = _whole(config, text, uuid)
         return ["have xl build a domain, its processors stopped, from:", *await self.xl.dry_run(whole)]
@@ -93,6 +95,7 @@ class XenHost(Host):
         paused: bool = False,
         timeout: float = 60.0,
         progress: Progress = lambda _phase: None,
+        channel_type: str | None = None,
     ) -> Domain:
         _, name, uuid = identified(config)
         whole = _whole(config, text, uuid)

@@ -58,8 +58,10 @@ class SocketFile:
                 self.path.unlink()
 
 
-async def listen_unix(path: Path, *, mode: int = 0o600, backlog: int = 64) -> socket.socket:
-    """Give a non-blocking socket that listens at `path`, which nobody but `mode` lets in.
+async def listen_unix(
+    path: Path, *, mode: int = 0o600, owner: tuple[int, int] | None = None, backlog: int = 64
+) -> socket.socket:
+    """Give a non-blocking socket that listens at `path`, which nobody but `mode` and `owner` let in.
 
     A stale socket file there is replaced. The name that the socket itself tells (getsockname) is not `path`:
     QEMU unlinks that name at its end, whoever listens there by then. Raises UsageError (path too long),
@@ -77,12 +79,12 @@ async def listen_unix(path: Path, *, mode: int = 0o600, backlog: int = 64) -> so
     # Two of us must not both find a stale socket, and the second remove what the first has put there.
     async with FileLock(run_dir() / "listen.lock").held(_LOCK_TIMEOUT):
         try:
-            return _listen(path, mode, backlog)
+            return _listen(path, mode, owner, backlog)
         except OSError as error:
             raise _refused(path, error) from error
 
 
-def _listen(path: Path, mode: int, backlog: int) -> socket.socket:
+def _listen(path: Path, mode: int, owner: tuple[int, int] | None, backlog: int) -> socket.socket:
     """Listen under a name of our own, then link it into place, which never replaces anything."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -92,6 +94,8 @@ def _listen(path: Path, mode: int, backlog: int) -> socket.socket:
         try:
             # Nobody can connect before listen(), so the mode is right from the first moment that matters.
             os.chmod(own, mode, dir_fd=folder)
+            if owner is not None:
+                os.chown(own, *owner, dir_fd=folder, follow_symlinks=False)
             listener.listen(backlog)
             try:
                 os.link(own, path.name, src_dir_fd=folder, dst_dir_fd=folder)

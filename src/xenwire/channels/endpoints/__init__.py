@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.endpoints.base import Endpoint
 from xenwire.channels.endpoints.log import LogEndpoint
 from xenwire.channels.endpoints.none import NoEndpoint
+from xenwire.channels.endpoints.options import OPTIONS, Options
 from xenwire.channels.endpoints.pty import PtyEndpoint
 from xenwire.channels.endpoints.socket import SocketEndpoint
 from xenwire.types import ChannelKind
@@ -17,17 +18,21 @@ if TYPE_CHECKING:
     from xenwire.channels.keys import Channel
     from xenwire.channels.spool import Spool
 
-__all__ = ["Endpoint", "make_endpoint"]
+__all__ = ["OPTIONS", "Endpoint", "Options", "make_endpoint"]
+
+_PLAIN: Final = Options()
 
 
-def make_endpoint(channel: Channel, spool: Spool, ready: Callable[[], None]) -> Endpoint:
+def make_endpoint(
+    channel: Channel, spool: Spool, ready: Callable[[], object], options: Options = _PLAIN
+) -> Endpoint:
     """Give the host end of a channel, not open yet. `ready` is called when it can go on."""
     match channel.kind:
         case ChannelKind.NONE:
-            return NoEndpoint(ready)
+            return NoEndpoint(spool, ready)
         case ChannelKind.PTY:
-            return PtyEndpoint(ready)
+            return PtyEndpoint(spool, options, ready)
         case ChannelKind.PATH:
             return LogEndpoint(Path(channel.path or ""), spool, ready)
         case ChannelKind.SOCKET:
-            return SocketEndpoint(Path(channel.path or ""), ready)
+            return SocketEndpoint(Path(channel.path or ""), spool, options, ready)

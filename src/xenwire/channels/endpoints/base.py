@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-__all__ = ["Endpoint"]
+if TYPE_CHECKING:
+    from xenwire.channels.spool import Spool
+
+__all__ = ["BLOCK", "Endpoint"]
+
+BLOCK = 1 << 16
+"""Bytes that a consumer is offered at once, so that it does not hold up other channels for long."""
 
 
 class Endpoint(ABC):
     """The host end of a channel: takes what the guest writes, gives what it is to read.
 
-    Nothing in it waits. It calls `ready` when something that `watch` asked for can go on, and when a consumer
-    has come or gone.
+    Nothing in it waits. It calls `ready` when output can go on that `deliver` had to leave, when there is
+    input that `watch` asked for, and when a consumer has come or gone.
     """
 
-    def __init__(self, ready: Callable[[], None]) -> None:
+    sent_away = 0
+    """Consumers that had to leave, since they were too slow."""
+
+    def __init__(self, spool: Spool, ready: Callable[[], object]) -> None:
+        """`spool` holds what is to be delivered."""
+        self.spool = spool
         self.ready = ready
 
     @property
@@ -33,8 +45,8 @@ class Endpoint(ABC):
         """Be there for consumers. Raises XenwireError if that cannot be; it may be opened again later."""
 
     @abstractmethod
-    def write(self, data: bytes) -> int:
-        """Hand over as much as goes at once, and tell how much that is; 0 while nobody is there."""
+    def deliver(self) -> None:
+        """Hand over as much of the spool as goes at once, and tell it what a consumer has."""
 
     @abstractmethod
     def peek(self, limit: int) -> bytes:
@@ -42,11 +54,11 @@ class Endpoint(ABC):
 
     @abstractmethod
     def consume(self, count: int) -> None:
-        """Forget bytes that `peek` has given: they are on their way."""
+        """Forget bytes that the last `peek` has given: they are on their way."""
 
     @abstractmethod
-    def watch(self, *, want_input: bool, want_output: bool) -> None:
-        """Say what `ready` is to tell of: bytes for the guest, and that `write` may take more."""
+    def watch(self, *, want_input: bool) -> None:
+        """Say whether `ready` is to tell of bytes for the guest. To be called at the end of each turn."""
 
     @abstractmethod
     def close(self) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xenwire.channels.endpoints.base import Endpoint
+from xenwire.channels.endpoints.base import BLOCK, Endpoint
 from xenwire.errors import Denied, NotFound, XenwireError
 
 if TYPE_CHECKING:
@@ -23,14 +23,15 @@ _log = logging.getLogger(__name__)
 
 class LogEndpoint(Endpoint):
     """A file that holds every byte once, whatever becomes of the daemon: the spool notes its length before
-    each block. It is never emptied; one that was moved away or removed is made anew. A full disk drops bytes.
+    each block. It is never emptied; one that was moved away or removed is made anew. What a full disk does
+    not take is dropped: the guest must not wait for it.
     """
 
     clients = 0
 
-    def __init__(self, path: Path, spool: Spool, ready: Callable[[], None]) -> None:
-        super().__init__(ready)
-        self._path, self._spool = path, spool
+    def __init__(self, path: Path, spool: Spool, ready: Callable[[], object]) -> None:
+        super().__init__(spool, ready)
+        self._path = path
         self._fd: int | None = None
         self._failing = False
 
@@ -42,23 +43,16 @@ class LogEndpoint(Endpoint):
     async def open(self) -> None:
         """Open the file, and count what a predecessor had appended. Raises what `open_log` raises."""
         self._fd = open_log(self._path)
-        self._spool.catch_up_with_log(os.fstat(self._fd).st_size)
+        found = os.fstat(self._fd)
+        self.spool.catch_up_with_log(found.st_ino, found.st_size)
 
-    def write(self, data: bytes) -> int:
-        """Append all of it. What the disk does not take is dropped: the guest must not wait for it."""
-        left = memoryview(data)
-        try:
-            fd = self._follow_rotation()
-            self._spool.mark_log(os.fstat(fd).st_size)
-            while left:
-                left = left[os.write(fd, left) :]
-            self._failing = False
-        except (OSError, XenwireError) as error:
-            if not self._failing:
-                _log.warning("cannot write the log %s: %s; bytes are dropped", self._path, error)
-            self._failing = True
-            self._spool.drop(len(left))
-        return len(data)
+    def deliver(self) -> None:
+        """Append all that waits."""
+        while block := self.spool.peek(BLOCK):
+            position = self.spool.taken
+            written = self._append(block)
+            self.spool.take(position + written)
+            self.spool.drop(len(block) - written)
 
     def peek(self, limit: int) -> bytes:
         """Give nothing."""
@@ -67,8 +61,8 @@ class LogEndpoint(Endpoint):
     def consume(self, count: int) -> None:
         """Do nothing."""
 
-    def watch(self, *, want_input: bool, want_output: bool) -> None:
-        """Do nothing: a file is always ready."""
+    def watch(self, *, want_input: bool) -> None:
+        """Do nothing: there is never input."""
 
     def close(self) -> None:
         """Close the file."""
@@ -76,15 +70,31 @@ class LogEndpoint(Endpoint):
             os.close(self._fd)
             self._fd = None
 
-    def _follow_rotation(self) -> int:
-        """Give the file that is at the path now."""
+    def _append(self, block: bytes) -> int:
+        """Append the oldest bytes that wait, and tell how many the file has taken."""
+        written = 0
+        try:
+            fd, found = self._follow_rotation()
+            self.spool.mark_log(found.st_ino, found.st_size)
+            while written < len(block):
+                written += os.write(fd, block[written:])
+            self._failing = False
+        except (OSError, XenwireError) as error:
+            if not self._failing:
+                _log.warning("cannot write the log %s: %s; bytes are dropped", self._path, error)
+            self._failing = True
+        return written
+
+    def _follow_rotation(self) -> tuple[int, os.stat_result]:
+        """Give the file that is at the path now, and what is known of it."""
         if self._fd is not None:
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(self._fd), self._path.lstat()):
-                    return self._fd
+                found = os.fstat(self._fd)
+                if os.path.samestat(found, self._path.lstat()):
+                    return self._fd, found
             self.close()
         self._fd = open_log(self._path)
-        return self._fd
+        return self._fd, os.fstat(self._fd)
 
 
 def open_log(path: Path) -> int:

@@ -16,9 +16,9 @@ class NoEndpoint(Endpoint):
     async def open(self) -> None:
         """Do nothing."""
 
-    def write(self, data: bytes) -> int:
+    def deliver(self) -> None:
         """Take all of it."""
-        return len(data)
+        self.spool.take(self.spool.appended)
 
     def peek(self, limit: int) -> bytes:
         """Give nothing."""
@@ -27,8 +27,8 @@ class NoEndpoint(Endpoint):
     def consume(self, count: int) -> None:
         """Do nothing."""
 
-    def watch(self, *, want_input: bool, want_output: bool) -> None:
-        """Do nothing: it is always ready for output, and never has input."""
+    def watch(self, *, want_input: bool) -> None:
+        """Do nothing: there is never input."""
 
     def close(self) -> None:
         """Do nothing."""
