@@ -1,0 +1,58 @@
+"""The Debian guest under a plain QEMU: systemd, udev's names of ports, Python, the agent, cloud-init."""
+
+import asyncio
+
+import pytest
+
+from tests.qemu.machine import Agent, Machine, read_until
+from xenwire.images import build_debian_guest, nocloud_seed
+
+# It is no Xen, and takes as long: `make test-xen` runs it.
+pytestmark = [pytest.mark.qemu, pytest.mark.guest, pytest.mark.xen, pytest.mark.timeout(900)]
+
+BOOT = 300  # seconds that it may say nothing
+PORTS = {"agent": "org.qemu.guest_agent.0", "other": "org.example.other"}
+USER_DATA = b"""\
+#cloud-config
+write_files:
+- path: /root/made
+  content: by cloud-init
+"""
+META_DATA = b"""\
+instance-id: one
+local-hostname: seeded
+"""
+
+
+@pytest.fixture(scope="module")
+def image():
+    return asyncio.run(build_debian_guest(print))
+
+
+def boot(image, *more):
+    disk = ("-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on")
+    return Machine(image.kernel, image.ramdisk, image.cmdline, PORTS, *disk, *more, memory=512)
+
+
+def test_it_does_what_its_seed_says(image, tmp_path):
+    (tmp_path / "seed").write_bytes(nocloud_seed(USER_DATA, META_DATA))
+    guest = boot(image, "-drive", f"file={tmp_path}/seed,format=raw,if=virtio,readonly=on")
+    try:
+        with guest.connect("console", BOOT) as console:
+            read_until(console, b"seeded login: ")
+            read_until(console, b" finished at ")  # says cloud-init
+        agent = Agent(guest.connect("agent", BOOT))
+        out = agent.run(
+            "systemctl is-system-running --wait; cat /root/made; echo; ls /dev/virtio-ports;"
+            "python3 -c 'print(6 * 7)'"
+        )
+        assert out.split() == ["running", "by", "cloud-init", "org.example.other", PORTS["agent"], "42"]
+        assert agent("guest-get-osinfo")["id"] == "debian"
+        assert agent("guest-get-host-name") == {"host-name": "seeded"}
+        # A port by its name, from end to end.
+        with guest.connect("other", BOOT) as client:
+            agent.run(f"echo hello >/dev/virtio-ports/{PORTS['other']}")
+            read_until(client, b"hello")
+        agent.close()
+    finally:
+        guest.close()

@@ -1,0 +1,77 @@
+"""A guest of the lab's, made by stock xl: its console, and its channels as dom0 has them."""
+
+import asyncio
+
+CLIENT = """\
+import os, socket, stat, sys, tty
+path, unit, count = sys.argv[1], *map(int, sys.argv[2:])
+if stat.S_ISSOCK(os.stat(path).st_mode):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path)
+    fd = client.fileno()
+else:
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    tty.setraw(fd)
+left = sys.stdin.buffer.read()
+while left:
+    left = left[os.write(fd, left):]
+data = b""
+while (data.count(unit) if unit >= 0 else len(data)) < count:
+    data += os.read(fd, 4096)
+sys.stdout.buffer.write(data)
+"""
+"""Send what is on stdin, and take `count` bytes, or as many bytes of the value `unit`.
+
+QEMU takes the end of what a client sends for the end of the client, and forgets what it had for it.
+"""
+
+
+class Guest:
+    """A domain of the lab's."""
+
+    def __init__(self, lab, name):
+        self.lab = lab
+        self.name = name
+
+    def create(self, config, timeout):
+        """Have xl make it, with a log of its console that begins anew."""
+        self.shell("rm -f /var/log/xen/guest-$1.log; cat >/tmp/$1.cfg", stdin=config.encode())
+        self.run("xl", "create", f"/tmp/{self.name}.cfg", timeout=timeout)
+
+    def destroy(self):
+        self.shell("xl destroy $1 2>/dev/null || true")
+
+    def run(self, *argv, timeout=60, stdin=None):
+        """Run a command in dom0, which has to succeed, and give its output."""
+        return asyncio.run(self.run_async(argv, timeout, stdin))
+
+    async def run_async(self, argv, timeout, stdin):
+        out = bytearray()
+
+        async def take(data):
+            out.extend(data)
+
+        async with self.lab.session() as session:
+            status = await session.run(argv, timeout=timeout, stdin=stdin, on_stdout=take, on_stderr=take)
+        assert status == 0, out.decode()
+        return bytes(out)
+
+    def shell(self, script, **options):
+        return self.run("sh", "-c", script, "sh", self.name, **options)
+
+    def wait_for(self, text, timeout=60):
+        """Wait until the guest's console has shown this."""
+        log = f"/var/log/xen/guest-{self.name}.log"
+        self.shell(f"until grep -q '{text}' {log}; do sleep 1; done", timeout=timeout)
+
+    def type(self, line):
+        """Type a line at the guest's console."""
+        domain = "/local/domain/$(xl domid $1)"
+        self.shell(f"cat >$(xenstore-read {domain}/console/tty)", stdin=line.encode() + b"\n")
+
+    def talk(self, path, data, *, unit=-1, count):
+        """Send to a channel's socket or pty, and give what comes back: see `CLIENT`."""
+        return self.run("python3", "-S", "-c", CLIENT, path, str(unit), str(count), stdin=data)
+
+    def wait_for_end(self):
+        self.shell("while xl domid $1 2>/dev/null; do sleep 0.2; done")
