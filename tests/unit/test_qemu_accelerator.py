@@ -37,7 +37,9 @@ def qemu(tmp_path, monkeypatch):
     (tmp_path / "kvm").touch()
     (tmp_path / "boot_id").write_text("first\n")
     monkeypatch.setattr(module, "KVM", tmp_path / "kvm")
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu vmx smx\n")
     monkeypatch.setattr(module, "_BOOT_ID", tmp_path / "boot_id")
+    monkeypatch.setattr(module, "_CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setenv("XENWIRE_QEMU", str(qemu.path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("XENWIRE_ACCEL", raising=False)
@@ -47,6 +49,12 @@ def qemu(tmp_path, monkeypatch):
 async def test_kvm_where_a_guest_runs(qemu):
     assert await accelerator() == "kvm"
     assert qemu.tries[0].startswith("-accel kvm ")
+
+
+async def test_tcg_at_once_where_the_processor_cannot(qemu, tmp_path):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu vmxnet\n")
+    assert await accelerator() == "tcg"
+    assert qemu.tries == []
 
 
 @pytest.mark.parametrize("script", ["exit 0", "exit 1", "kill -9 $$"])

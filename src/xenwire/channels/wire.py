@@ -42,8 +42,9 @@ class Wire:
     def _take_output(self) -> bool:
         if self.guest is None:
             return False
-        limit = min(MOST_AT_ONCE, self.spool.room) if self._block else MOST_AT_ONCE
-        return self.guest.take_output(self.spool, limit) > 0
+        # All or nothing: what is left behind in a ring that was full is told by no event.
+        full = self._block and self.spool.room < MOST_AT_ONCE
+        return self.guest.take_output(self.spool, 0 if full else MOST_AT_ONCE) > 0
 
     def _give_input(self) -> bool:
         guest = self.guest

@@ -169,7 +169,12 @@ class QemuHost(Host):
         return domain
 
     async def _register(
-        self, config: DomainConfig, name: str, uuid: uuids.UUID, arguments: list[str], channel_type: str | None
+        self,
+        config: DomainConfig,
+        name: str,
+        uuid: uuids.UUID,
+        arguments: list[str],
+        channel_type: str | None,
     ) -> QemuDomain:
         """Write the nodes of a new domain. Raises Conflict if its name or uuid is in use."""
         registering = asyncio.ensure_future(
@@ -288,6 +293,11 @@ class QemuDomain(Domain):
                 reason=f"its state is {state}",
                 hint=f"destroy it: xenwire destroy {self.domid}",
             )
+
+    async def place(self, name: str) -> Path:
+        if (await self.channel(name)).type == OUR_TYPE:
+            await ensure_served(self._store, self._host.uri)
+        return await super().place(name)
 
     async def console(self) -> Path:
         tty = await self._store.get_text(domain_path(self.domid) / "console" / "tty")
@@ -420,7 +430,8 @@ async def _free_domid(store: Nodes) -> DomId:
 
 
 def _channels(config: DomainConfig, domid: DomId, channel_type: str | None) -> list[Channel]:
-    return [replace(channel, type=channel_type or OUR_TYPE) for channel in assign_devids(config.channels, domid)]
+    channels = assign_devids(config.channels, domid)
+    return [replace(channel, type=channel_type or OUR_TYPE) for channel in channels]
 
 
 def _all_nodes(

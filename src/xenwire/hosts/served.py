@@ -17,7 +17,7 @@ __all__ = ["SERVER", "ensure_served", "server"]
 SERVER: Final = StorePath("/tool/xenwire/serve")
 """The process that serves the channels of this store's domains, as `pid:start`; by that process."""
 
-_TIMEOUT: Final = 20.0  # seconds that the daemon has to start
+_TIMEOUT: Final = 60.0  # seconds that the daemon has to start; under emulation it takes some
 
 
 async def server(store: Store) -> ProcessRef | None:

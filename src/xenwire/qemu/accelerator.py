@@ -1,7 +1,8 @@
 """What QEMU runs guests with: KVM where it really runs one, else software emulation (TCG).
 
-On some virtual machines /dev/kvm opens, and makes machines and processors, yet no guest ever gets going. So
-one is tried, and what came of it is remembered until this machine is booted anew.
+On some virtual machines /dev/kvm opens, and makes machines and processors, yet no guest ever gets going. There
+the processor's flags may tell at once; else a guest is tried, and what came of it is remembered until this
+machine is booted anew.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -26,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 KVM: Final = Path("/dev/kvm")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+_CPUINFO: Final = Path("/proc/cpuinfo")
+_FLAG: Final = re.compile(r"^flags\s*:.*\b(vmx|svm)\b", re.MULTILINE)
 
 _TRY_SECONDS: Final = 5.0
 _BOOT_SECTOR: Final = bytes.fromhex("b010 baf400 ee f4").ljust(510, b"\0") + b"\x55\xaa"
@@ -53,9 +58,9 @@ async def kvm_works(*, anew: bool = False) -> bool:
     A trial takes a fraction of a second, or five seconds where no guest gets going. If QEMU cannot be started
     at all the answer is no: who starts it to use it is told why.
     """
-    if not os.access(KVM, os.R_OK | os.W_OK):
-        return False
     try:
+        if not os.access(KVM, os.R_OK | os.W_OK) or not _FLAG.search(_CPUINFO.read_text()):
+            return False
         program = find_qemu()
         memory = cache_dir() / "kvm.json"
         boot, identity = _BOOT_ID.read_text().strip(), _identity(program)
