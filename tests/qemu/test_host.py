@@ -60,7 +60,7 @@ def test_its_nodes_look_like_real_xens(host):
     }  # fmt: skip
     for devid, kind in enumerate(("none", "pty", "path", "socket"), 1):
         assert nodes[f"/local/domain/0/backend/console/1/{devid}/connection"] == kind
-        assert nodes[f"{home}/device/console/{devid}/output"] == f"chardev:libxl-channel{devid}"
+        assert nodes[f"{home}/device/console/{devid}/type"] == "xenwire"
     assert Path(nodes[f"{home}/device/console/2/tty"]).is_char_device()
     assert nodes["/local/domain/0/backend/console/1/4/path"] == f"{host.folder}/echo.sock"
     assert (host.folder / "echo.sock").stat().st_mode & 0o777 == 0o600

@@ -79,7 +79,16 @@ class FakeHost(Host):
     async def domains(self):
         return [guest._info() for guest in self.guests]
 
-    async def create(self, config, *, text=None, paused=False, timeout=60.0, progress=lambda _phase: None):
+    async def create(
+        self,
+        config,
+        *,
+        text=None,
+        paused=False,
+        timeout=60.0,
+        progress=lambda _phase: None,
+        channel_type=None,
+    ):
         progress("registered")
         guest = Guest(self, len(self.guests) + 1, config.c_info.name)
         self.guests.append(guest)

@@ -90,7 +90,7 @@ def guest(lab, request):
         "until grep -q 'xenwire guest: ready' /var/log/xen/guest-$1.log; do sleep 0.5; done", timeout=300
     )
     yield guest
-    guest.shell("xl destroy $1 2>/dev/null; pkill -f 'xenwire serve'; true")
+    guest.shell("xl destroy $1 2>/dev/null; pkill -f '[x]enwire serve'; true")
 
 
 def test_a_channel_comes_to_a_running_guest(guest):
@@ -114,7 +114,8 @@ def test_a_second_one_that_is_a_terminal(guest):
 
 
 def test_the_backend_is_killed_and_nobody_notices(guest):
-    guest.shell("pkill -KILL -f 'xenwire serve'; sleep 0.5; setsid xenwire serve >/root/serve.log 2>&1 &")
+    guest.shell("pkill -KILL -f '[x]enwire serve'")
+    guest.shell("setsid xenwire serve >/root/serve.log 2>&1 &")
     guest.shell(
         f"until [ -S {FOLDER}/echo.sock ] && xenwire channel list $1 | grep -q connected; do sleep 0.3; done"
     )

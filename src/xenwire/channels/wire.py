@@ -30,25 +30,28 @@ class Wire:
 
     def turn(self) -> bool:
         """Move what can be moved; tell whether anything was. Raises ProtocolError if the guest broke it."""
+        guest = self.guest
+        if guest is None:
+            self.endpoint.deliver()
+            self.endpoint.watch(want_input=False)
+            return False
         if self._block:
             self.endpoint.deliver()  # it may make the room for which the guest has waited
-        moved = self._take_output()
+        taken = self._take_output(guest)
+        if taken:
+            guest.settle()  # it goes on while the endpoint has its bytes
         self.endpoint.deliver()
-        moved |= self._give_input()
-        if self.guest is not None:
-            self.guest.settle()
-        return moved
+        given = self._give_input(guest)
+        guest.settle()
+        return taken or given
 
-    def _take_output(self) -> bool:
-        if self.guest is None:
-            return False
+    def _take_output(self, guest: GuestEnd) -> bool:
         # All or nothing: what is left behind in a ring that was full is told by no event.
         full = self._block and self.spool.room < MOST_AT_ONCE
-        return self.guest.take_output(self.spool, 0 if full else MOST_AT_ONCE) > 0
+        return guest.take_output(self.spool, 0 if full else MOST_AT_ONCE) > 0
 
-    def _give_input(self) -> bool:
-        guest = self.guest
-        if guest is None or (self._hold and self.spool.appended == self.spool.began):
+    def _give_input(self, guest: GuestEnd) -> bool:
+        if self._hold and self.spool.appended == self.spool.began:
             self.endpoint.watch(want_input=False)
             return False
         given = 0

@@ -1,7 +1,7 @@
 """What QEMU runs guests with: KVM where it really runs one, else software emulation (TCG).
 
-On some virtual machines /dev/kvm opens, and makes machines and processors, yet no guest ever gets going. There
-the processor's flags may tell at once; else a guest is tried, and what came of it is remembered until this
+On some virtual machines /dev/kvm opens, and makes machines and processors, yet no guest ever gets going. The
+processor's flags may tell at once; else a guest is tried, and what came of it is remembered until this
 machine is booted anew.
 """
 

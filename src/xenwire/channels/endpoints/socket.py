@@ -79,7 +79,7 @@ class SocketEndpoint(Endpoint):
     def peek(self, limit: int) -> bytes:
         """Look at what a client has sent. The kernel keeps it until it is on its way."""
         for client in list(self._clients.values()):
-            if client.gives and (data := self._look(client, limit)):
+            if client.readable and (data := self._look(client, limit)):
                 self._speaker = client
                 return data
         return b""
@@ -121,7 +121,9 @@ class SocketEndpoint(Endpoint):
             client = self._clients.get(descriptor)
             if client is None:
                 self._accept()
-            elif events & (select.EPOLLHUP | select.EPOLLERR):
+                continue
+            client.readable |= client.gives and events != select.EPOLLOUT
+            if events & (select.EPOLLHUP | select.EPOLLERR):
                 self._hung_up(client)
         self.ready()
 
@@ -185,11 +187,12 @@ class SocketEndpoint(Endpoint):
         try:
             data = client.connection.recv(limit, socket.MSG_PEEK)
         except BlockingIOError:
+            client.readable = False
             return b""
         except OSError:
             data = b""
         if not data:
-            client.gives = False
+            client.gives = client.readable = False
             if client.gone:
                 self._remove(client)
         return data
@@ -221,6 +224,8 @@ class _Client:
     """In the spool: what it is sent next."""
     takes: bool = True
     gives: bool = True
+    readable: bool = False
+    """Whether there may be something to read."""
     gone: bool = False
     mask: int | None = None
     """The events that are asked for."""
