@@ -252,7 +252,7 @@ def position_after(whole, position, piece):
 
 
 def test_kills_in_the_middle_of_a_stream(guest):
-    """A log has every byte once. Clients of a socket have every byte, at a seam at most a block of it twice."""
+    """A log has every byte once. Clients of a socket have every byte, at a seam at most a block twice."""
     moments = random.Random(5)
     log, path, whole = guest.folder / "stream.log", guest.folder / "stream.sock", records(1_500_000)
     attach(guest, "s.log", "--log", log)

@@ -44,7 +44,7 @@ class Daemon:
         )
 
     def start(self):
-        self.is_ready = False
+        self.is_ready = self.is_doomed = False
         self.runner.stdin.write(b"start\n")
 
     async def ready(self):
@@ -52,7 +52,18 @@ class Daemon:
             assert await self._line() == b"ready\n"
             self.is_ready = True
 
+    def has_open(self, path):
+        """Tell whether it is alive, and has this open: when it is dead, its pty may be another's."""
+        if self.is_doomed:
+            return False
+        pid = self.runner.pid
+        child = Path(f"/proc/{pid}/task/{pid}/children").read_text().strip()
+        with contextlib.suppress(OSError):
+            return any(os.readlink(link) == path for link in Path(f"/proc/{child}/fd").iterdir())
+        return False
+
     async def kill(self):
+        self.is_doomed = True
         self.runner.stdin.write(b"kill\n")
         while await self._line() != b"killed\n":
             pass
@@ -162,16 +173,15 @@ async def read_socket(path, output):
             writer.transport.abort()
 
 
-async def read_pty(store, output):
+async def read_pty(store, backend, output):
     """Be the reader of a pty, again whenever there is a new one."""
     loop = asyncio.get_running_loop()
     while True:
-        tty = await store.wait_for(output.guest.home / "tty", bool, 20)
-        try:
-            terminal = os.open(tty, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
-        except OSError:
+        tty = await store.read_text(output.guest.home / "tty")
+        if not backend.has_open(tty):
             await asyncio.sleep(0.001)
             continue
+        terminal = os.open(tty, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         readable, new = asyncio.Event(), True
         loop.add_reader(terminal, readable.set)
         try:
@@ -240,7 +250,7 @@ async def kill_it(folder, kills, seed):
             writers = [tasks.create_task(output.write(done)) for output in outputs]
             readers = [
                 tasks.create_task(read_log(folder / "path", log)),
-                tasks.create_task(read_pty(store, pty)),
+                tasks.create_task(read_pty(store, backend, pty)),
                 tasks.create_task(read_socket(folder / "socket", socket)),
                 tasks.create_task(read_typed(socket.guest, typed)),
             ]
@@ -250,8 +260,6 @@ async def kill_it(folder, kills, seed):
                     await backend.ready()
                 await asyncio.sleep(chance.uniform(0, 0.06))
                 await backend.kill()
-                # Its name may be another's before the next one writes a new one.
-                await store.write(pty.guest.home / "tty", "")
                 backend.start()
             await backend.ready()
             done.set()

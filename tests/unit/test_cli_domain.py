@@ -94,7 +94,7 @@ class FakeHost(Host):
         self.guests.append(guest)
         return guest
 
-    async def plan(self, config, *, text=None):
+    async def plan(self, config, *, text=None, channel_type=None):
         return [f"write {config.c_info.name}", "start it"]
 
     async def find(self, reference):

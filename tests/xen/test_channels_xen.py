@@ -1,4 +1,4 @@
-"""Channels that we serve, on real guests: hot attach, kill, detach, destroy (seed 002)."""
+"""Channels that we serve, on real guests: from the start, hot attach, kill, detach, destroy (seed 002)."""
 
 import asyncio
 import json
@@ -20,6 +20,7 @@ kernel = "{folder}/{kernel}"
 ramdisk = "{folder}/ramdisk"
 extra = "{cmdline}"
 on_crash = "preserve"
+channel = [ "connection=socket,name=org.xenwire.echo.cold,path={folder}/cold.sock" ]
 """
 
 TALK = """\
@@ -85,7 +86,7 @@ def guest(lab, request):
     image = asyncio.run(prepare())
     config = CONFIG.format(kind=request.param, folder=FOLDER, kernel=image.kernel.name, cmdline=image.cmdline)
     guest.shell(f"rm -f /var/log/xen/guest-$1.log; cat >{FOLDER}/config", stdin=config.encode())
-    guest.shell(f"xl create -q {FOLDER}/config", timeout=300)
+    guest.shell(f"xenwire create {FOLDER}/config --backend xenwire --timeout 200s", timeout=300)
     guest.shell(
         "until grep -q 'xenwire guest: ready' /var/log/xen/guest-$1.log; do sleep 0.5; done", timeout=300
     )
@@ -93,15 +94,19 @@ def guest(lab, request):
     guest.shell("xl destroy $1 2>/dev/null; pkill -f '[x]enwire serve'; true")
 
 
+def test_a_channel_that_was_there_first(guest):
+    assert "True" in guest.echoes(f"{FOLDER}/cold.sock")
+
+
 def test_a_channel_comes_to_a_running_guest(guest):
     guest.shell(f"xenwire channel attach $1 {NAME} --socket {FOLDER}/echo.sock")
     guest.shell(
-        "front=/local/domain/$(xl domid $1)/device/console/1\n"
+        "front=/local/domain/$(xl domid $1)/device/console/2\n"
         'until [ "$(xenstore-read $front/state)" = 4 ]; do sleep 0.1; done'
     )
     assert "True" in guest.echoes(f"{FOLDER}/echo.sock")
-    (channel,) = json.loads(guest.shell("xenwire channel list $1 -o json"))
-    assert (channel["name"], channel["devid"], channel["state"]) == (NAME, 1, "connected")
+    _, channel = json.loads(guest.shell("xenwire channel list $1 -o json"))
+    assert (channel["name"], channel["devid"], channel["state"]) == (NAME, 2, "connected")
 
 
 def test_xl_sees_it(guest):
@@ -110,7 +115,7 @@ def test_xl_sees_it(guest):
 
 def test_a_second_one_that_is_a_terminal(guest):
     guest.shell("xenwire channel attach $1 org.xenwire.echo.tty --pty")
-    assert "/dev/pts/" in guest.shell("xenstore-read /local/domain/$(xl domid $1)/device/console/2/tty")
+    assert "/dev/pts/" in guest.shell("xenstore-read /local/domain/$(xl domid $1)/device/console/3/tty")
 
 
 def test_the_backend_is_killed_and_nobody_notices(guest):
@@ -120,12 +125,12 @@ def test_the_backend_is_killed_and_nobody_notices(guest):
         f"until [ -S {FOLDER}/echo.sock ] && xenwire channel list $1 | grep -q connected; do sleep 0.3; done"
     )
     assert "True" in guest.echoes(f"{FOLDER}/echo.sock")
-    assert guest.shell("xenstore-read /local/domain/$(xl domid $1)/device/console/1/state").strip() == "4"
+    assert guest.shell("xenstore-read /local/domain/$(xl domid $1)/device/console/2/state").strip() == "4"
 
 
 def test_one_is_taken_away(guest):
     guest.shell("xenwire channel detach $1 org.xenwire.echo.tty", timeout=60)
-    guest.shell("xenstore-exists /local/domain/0/backend/console/$(xl domid $1)/2", status=1)
+    guest.shell("xenstore-exists /local/domain/0/backend/console/$(xl domid $1)/3", status=1)
     assert "True" in guest.echoes(f"{FOLDER}/echo.sock")
 
 

@@ -16,7 +16,8 @@ import click
 
 from xenwire.agent import GuestAgent
 from xenwire.cli._output import Phases
-from xenwire.config import parse_config
+from xenwire.config import HostFacts, parse_config
+from xenwire.config.libxl.version import NEWEST
 from xenwire.errors import TimedOut, XenwireError
 from xenwire.hosts import Domain
 from xenwire.hosts.qemu import QemuHost
@@ -90,7 +91,8 @@ async def _demo() -> None:
             config = _CONFIG.format(
                 kernel=image.kernel, ramdisk=image.ramdisk, cmdline=image.cmdline, folder=folder
             )
-            domain = await host.create(parse_config(config.encode(), "demo.cfg").config, paused=True)
+            parsed = parse_config(config.encode(), "demo.cfg", HostFacts(version=NEWEST))
+            domain = await host.create(parsed.config, paused=True)
             try:
                 await _show(host, domain, folder, step)
             finally:

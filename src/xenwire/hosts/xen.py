@@ -12,11 +12,12 @@ import os
 import uuid as uuids
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from xenwire.channels.attach import attach, detach
-from xenwire.channels.keys import Channel, read_channels
+from xenwire.channels.keys import OUR_TYPE, Channel, read_channels
 from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, identified, resolve
@@ -39,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 _POLL: Final = 0.5  # seconds
 _CONSOLE_TIMEOUT: Final = 10.0  # seconds that xenconsoled has to open the console of a new domain
+_SERVED_TIMEOUT: Final = 30.0  # seconds that the backend has to open a channel's host end
 _MOST_PAUSES: Final = 256
 
 _STATES: Final = (
@@ -85,6 +87,8 @@ class XenHost(Host):
     ) -> list[str]:
         _, _, uuid = identified(config)
         whole = _whole(config, text, uuid)
+        if channel_type == OUR_TYPE and config.channels:
+            whole += b"\nchannel = []\n"  # they are attached after that
         return ["have xl build a domain, its processors stopped, from:", *await self.xl.dry_run(whole)]
 
     async def create(
@@ -99,12 +103,22 @@ class XenHost(Host):
     ) -> Domain:
         _, name, uuid = identified(config)
         whole = _whole(config, text, uuid)
+        ours: list[Channel] = []
+        if channel_type == OUR_TYPE and config.channels:
+            # It needs libxl's types, for which the other commands need not wait.
+            from xenwire.channels.numbering import assign_devids
+
+            ours = assign_devids(config.channels, DOM0)
+            whole += b"\nchannel = []\n"
+            await ensure_served(self.store, self.uri)
         # xl builds one domain after another anyway; with this, what is in the way is seen beforehand.
         async with FileLock(run_dir() / "create.lock").held(timeout):
             await self._refuse_taken(name, uuid)
             domain = await self._build(name, uuid, whole, timeout)
             try:
                 progress(f"domain {domain.domid} built by xl")
+                for channel in ours:
+                    await attach(self.store, replace(channel, domid=domain.domid), timeout=_SERVED_TIMEOUT)
                 if not paused:
                     await domain.unpause()
                     progress("processors running")
@@ -208,7 +222,8 @@ class XenDomain(Domain):
     async def attach(self, name: ChannelName, kind: ChannelKind, path: str | None = None) -> Channel:
         self._refuse_dom0("attach a channel to")
         await ensure_served(self._store, self._host.uri)
-        return await attach(self._store, Channel(self.domid, DevId(0), name, kind, path))
+        channel = Channel(self.domid, DevId(0), name, kind, path)
+        return await attach(self._store, channel, timeout=_SERVED_TIMEOUT)
 
     async def detach(self, name: str) -> None:
         await detach(self._store, await self.channel(name))
