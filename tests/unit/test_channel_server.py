@@ -279,3 +279,20 @@ async def test_others_channels_are_left_alone(store, backend, tmp_path):
     await Guest(store, tmp_path).until(2)
     assert await store.read("/local/domain/0/backend/console/6/1/state") == b"1"
     assert await store.read("/local/domain/0/backend/console/7/0/state") == b"1"
+
+
+async def test_a_guest_does_not_wait_for_a_host_end_that_cannot_be_opened(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await guest.connect()
+    await backend.stop()
+    (tmp_path / "s").write_text("somebody's file")
+    await backend.start()
+    await guest.write(bytes(10_000))
+    assert any("not a socket" in (error or "") for *_, error in backend.server.channels())
+    (tmp_path / "s").unlink()
+    await store.write(guest.backend / "online", "1")
+    await eventually((tmp_path / "s").exists)
+    reader, writer = await connected(tmp_path / "s")
+    assert await reader.readexactly(10_000) == bytes(10_000)
+    writer.close()

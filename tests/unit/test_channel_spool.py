@@ -449,6 +449,20 @@ def test_a_log_that_was_rotated_while_nobody_was_there():
     assert len(spool) == 0
 
 
+@pytest.mark.parametrize("store", [1, 2, 3, 4])
+def test_a_mark_that_was_not_finished_says_nothing(store):
+    memory, fuse = bytearray(HEADER + 4096), Fuse()
+    spool = Spool.new(memoryview(memory))
+    spool.append(STREAM[:100])
+    spool.mark_log(77, 0)
+    killed = Spool(Memory(memoryview(memory), fuse))
+    fuse.left = store
+    with pytest.raises(Killed):
+        killed.mark_log(78, 5000)
+    spool.catch_up_with_log(78, 5000)
+    assert len(spool) == 100
+
+
 def test_kept_input_is_put_once():
     spool = spool_of(4096)
     spool.keep_input(0xFFFFFFFF, b"typed")

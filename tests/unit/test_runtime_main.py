@@ -26,6 +26,37 @@ run(main())
 """
 
 
+NESTED = """
+import os, signal, sys
+
+def trace(frame, event, _):
+    if frame.f_code.co_name == "interrupt":
+        def lines(frame, event, _):
+            if event == "line" and len(seen) <= LINE:
+                seen.append(frame)
+                if len(seen) == LINE + 1:
+                    os.kill(os.getpid(), signal.SIGTERM)
+            return lines
+        return lines
+
+seen = []
+"""
+"""Send a signal more before a certain line of the handler of the first."""
+
+
+@pytest.mark.parametrize("line", range(6))
+def test_a_signal_that_comes_while_another_is_handled(line):
+    script = f"LINE = {line}" + NESTED + SCRIPT.replace("run(main())", "sys.settrace(trace)\nrun(main())")
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        os.kill(process.pid, signal.SIGTERM)
+        try:
+            out, _ = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (143, b"cleaned up\n")
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

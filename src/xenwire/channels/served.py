@@ -70,8 +70,19 @@ class ServedChannel:
         state = self._state = XenbusState.parse(await self._store.get(self.channel.backend / "state"))
         online = await self._store.get(self.channel.backend / "online") == b"1"
         guest = XenbusState.parse(await self._store.get(self.channel.frontend / "state"))
-        if online and not self._opened:
+        if not online or self._opened:
+            return await self._follow(state, guest, online=online)
+        try:
             await self._open()
+        except XenwireError:
+            # A guest that is connected spins while nobody takes what it writes.
+            if state in (XenbusState.CONNECTED, XenbusState.CLOSING):
+                await self._follow(state, guest, online=online)
+            raise
+        return await self._follow(state, guest, online=online)
+
+    async def _follow(self, state: XenbusState, guest: XenbusState, *, online: bool) -> float | None:
+        """Do what the states ask for."""
         match state:
             case XenbusState.INITIALISING if online:
                 await self._set(XenbusState.INIT_WAIT)

@@ -95,9 +95,8 @@ class ChannelServer:
 
     def _sweep(self) -> None:
         """Remove the spools of channels that have gone while nobody was here."""
-        ours = {entry.spool.path for entry in self._entries.values() if entry.spool is not None}
         for path in self._spools.iterdir():
-            if path not in ours:
+            if not any(path.name.startswith(f"{domid}-{devid}-") for domid, devid in self._entries):
                 path.unlink()
 
     async def _look_at_all(self) -> None:
@@ -178,7 +177,11 @@ class ChannelServer:
             self._forget(key, entry)
             return None
         if entry.served is None:
-            await self._take_up(key, entry, backend)
+            try:
+                await self._take_up(key, entry, backend)
+            except BaseException:
+                self._let_go(entry)
+                raise
         assert entry.served is not None
         return await entry.served.reconcile()
 
@@ -197,7 +200,10 @@ class ChannelServer:
         uuid = await self._uuid(domid)
         limit = await self._store.get(channel.frontend / "limit") or b""
         number = int(limit) if limit.isdigit() and len(limit) < 10 else 0
-        entry.spool = SpoolFile.open(self._spools / f"{uuid}-{devid}", number or OUTPUT_LIMIT)
+        entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))
+        # The domid too: while one is migrated within a host, two domains have one uuid.
+        name = f"{domid}-{devid}-{uuid}"
+        entry.spool = SpoolFile.open(self._spools / name, number or OUTPUT_LIMIT)
 
         def ready() -> None:
             if entry.served is not None:
@@ -206,7 +212,6 @@ class ChannelServer:
         endpoint = make_endpoint(channel, entry.spool.spool, ready, options)
         wire = Wire(endpoint, entry.spool.spool, block=options.block, hold=options.hold)
         entry.served = ServedChannel(self._store, self._guests, channel, uuid, wire)
-        entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))
 
     async def _uuid(self, domid: DomId) -> str:
         vm = await self._store.get_text(f"/local/domain/{domid}/vm")
@@ -216,9 +221,10 @@ class ChannelServer:
         """Let go of a channel whose nodes are gone, or not ours any more."""
         if entry.served is not None:
             entry.served.last_turns()
+        spool = entry.spool
         self._let_go(entry)
-        if entry.spool is not None:
-            entry.spool.remove()
+        if spool is not None:
+            spool.remove()
         del self._entries[key]
 
     def _let_go(self, entry: _Entry) -> None:
@@ -228,3 +234,4 @@ class ChannelServer:
             entry.served.close()
         if entry.spool is not None:
             entry.spool.close()
+        entry.listener = entry.served = entry.spool = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -28,6 +29,9 @@ async def serve(ready: Callable[[], None] = lambda: None, *, xen: bool) -> None:
     `xen`: those of Xen's guests; else those of plain QEMUs. Raises TimedOut (another process serves them),
     Unreachable (this is no domain of Xen, or the store does not run), Denied.
     """
+    # Each channel has some descriptors; the usual thousand would be few.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     name = "xen" if xen else "qemu"
     spools = run_dir() / f"spool-{name}"
     spools.mkdir(mode=0o700, exist_ok=True)

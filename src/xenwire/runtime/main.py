@@ -25,13 +25,17 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     Raises KeyboardInterrupt if it was cancelled by SIGINT, SystemExit (128 and the signal) by another.
     """
     received: list[int] = []
+    uncancelled = [True]
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        if len(received) == 1:
-            for loop, task in running:
-                loop.call_soon_threadsafe(task.cancel)
+        try:
+            uncancelled.pop()  # at once: the next signal may come between any two lines here
+        except IndexError:
+            return
+        for loop, task in running:
+            loop.call_soon_threadsafe(task.cancel)
 
     async def guard() -> T:
         task = asyncio.current_task()
