@@ -380,8 +380,8 @@ def finished(host, process):
     if process.returncode == 0:
         host.ok("destroy", "guest")
     else:
-        # Python itself dies so where it is interrupted before it has found its own library.
-        early = process.returncode == 1 and "Fatal Python error: init_import_site" in err
+        # Python itself dies so where it is interrupted before it has come to our first line.
+        early = process.returncode == 1 and ("init_import_site" in err or "Could not import runpy" in err)
         assert early or process.returncode in (130, -signal.SIGINT), (out, err)
     host.assert_clean()
 
