@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from xenwire.channels.endpoints import Options, make_endpoint
+from xenwire.channels.endpoints import make_endpoint
 from xenwire.channels.endpoints import socket as socket_module
 from xenwire.channels.guest import GuestEnd
 from xenwire.channels.keys import Channel
+from xenwire.channels.options import Options
 from xenwire.channels.spool import HEADER, Spool
 from xenwire.channels.wire import Wire
 from xenwire.errors import Conflict, NotFound, UsageError, XenwireError

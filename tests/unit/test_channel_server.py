@@ -2,19 +2,23 @@
 
 import asyncio
 import contextlib
+import json
 import os
+import uuid as uuids
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from frontend import Guest, attach, eventually
+from frontend import UUID, Guest, attach, eventually
 
 from xenwire.channels.keys import OUR_TYPE, Channel
+from xenwire.channels.options import Options
+from xenwire.channels.persistent import Remembered, forget, remember
 from xenwire.channels.ringend import Rings
 from xenwire.channels.server import ChannelServer
+from xenwire.channels.statistics import ChannelStatistics
 from xenwire.hypervisor.loopback import LoopbackEventChannels, LoopbackGrants
 from xenwire.types import ChannelKind, ChannelName, DevId, DomId
-from xenwire.xenstore import Store
-from xenwire.xenstored import server
 
 
 def channel(kind, path=None, devid=1, domid=5):
@@ -26,18 +30,6 @@ def channel(kind, path=None, devid=1, domid=5):
         None if path is None else str(path),
         type=OUR_TYPE,
     )
-
-
-@pytest.fixture
-async def store(tmp_path):
-    ready = asyncio.Event()
-    daemon = asyncio.create_task(server.serve(tmp_path / "store.sock", ready=ready.set))
-    await ready.wait()
-    async with Store.connect(tmp_path / "store.sock") as store:
-        yield store
-    daemon.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await daemon
 
 
 class Backend:
@@ -149,9 +141,8 @@ async def test_output_waits_for_a_client_and_the_oldest_goes(store, backend, gue
     await eventually(lambda: guest.ring.output.room() == 2048)
     reader, writer = await connected(tmp_path / "s")
     assert await reader.readexactly(limit) == data[-limit:]
-    ((_, _, served, error),) = backend.server.channels()
-    assert served.wire.spool.dropped == 8000
-    assert error is None
+    found = told(backend)
+    assert (found.dropped, found.waiting, found.error) == (8000, 0, None)
     writer.close()
 
 
@@ -187,6 +178,58 @@ async def test_a_half_closed_client_still_listens(store, backend, guest, tmp_pat
     await guest.write(b"for the next")
     assert await next_reader.readexactly(12) == b"for the next"
     next_writer.close()
+
+
+async def reboot(store, guest, tmp_path, *, devid):
+    """Have a guest's domain come back as another one, which offers a ring just like the one it had."""
+    await store.rm(guest.home.parent)
+    await store.rm(guest.backend.parent)
+    guest.close()
+    again = Guest(store, tmp_path, domid=guest.domid + 1, devid=devid)
+    await attach(store, replace(channel(ChannelKind.SOCKET, tmp_path / "s", devid, again.domid), name=NAME))
+    await again.until(2)
+    await again.connect()
+    return again
+
+
+NAME = ChannelName("org.example.1")
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["served", "meanwhile nobody serves"])
+async def test_what_nobody_took_before_a_reboot_comes_before_the_rest(store, backend, guest, tmp_path, away):
+    wire = channel(ChannelKind.SOCKET, tmp_path / "s")
+    await store.transact(lambda t: remember(t, uuids.UUID(UUID), [Remembered(wire)]))
+    await attach(store, wire)
+    await guest.until(2)
+    await guest.connect()
+    await guest.write(b"before, ")
+    await eventually(lambda: guest.ring.output.room() == 2048)
+    if away:
+        await backend.stop()
+        await store.rm(guest.home.parent)
+        await store.rm(guest.backend.parent)
+        await store.mkdir(guest.home.parent)
+        await store.mkdir(guest.backend.parent)
+        await backend.start()
+    again = await reboot(store, guest, tmp_path, devid=2)
+    await again.write(b"after")
+    reader, writer = await connected(tmp_path / "s")
+    assert await reader.readexactly(13) == b"before, after"
+    assert await store.read(again.backend / "generation") == b"2"
+    writer.close()
+    again.close()
+
+
+async def test_nothing_is_kept_of_a_channel_that_does_not_come_back(store, backend, guest, tmp_path):
+    wire = channel(ChannelKind.SOCKET, tmp_path / "s")
+    await store.transact(lambda t: remember(t, uuids.UUID(UUID), [Remembered(wire)]))
+    await attach(store, wire)
+    await guest.until(2)
+    await store.rm(guest.backend.parent)
+    await eventually(lambda: not (tmp_path / "s").exists())
+    assert list((tmp_path / "spools").iterdir())
+    await store.transact(lambda t: forget(t, uuids.UUID(UUID), NAME))
+    await eventually(lambda: not list((tmp_path / "spools").iterdir()))
 
 
 async def test_a_restart_goes_unnoticed(store, backend, guest, tmp_path):
@@ -242,7 +285,7 @@ async def test_a_ring_that_cannot_be(store, backend, guest, tmp_path, reference,
     await store.write(guest.home / "ring-ref", reference)
     await store.write(guest.home / "port", port)
     await guest.say(3)
-    await eventually(lambda: any(error for *_, error in backend.server.channels()))
+    await eventually(lambda: any(c.error for c in backend.server.channels()))
     await guest.say(1)
     await guest.until(2)
     await guest.connect()
@@ -265,7 +308,7 @@ async def test_a_broken_ring_harms_no_other(store, backend, guest, tmp_path):
     reader, writer = await connected(tmp_path / "t")
     await other.write(b"fine")
     assert await reader.readexactly(4) == b"fine"
-    await eventually(lambda: any("broke" in (error or "") for *_, error in backend.server.channels()))
+    await eventually(lambda: any("broke" in (c.error or "") for c in backend.server.channels()))
     writer.close()
     other.close()
 
@@ -289,10 +332,108 @@ async def test_a_guest_does_not_wait_for_a_host_end_that_cannot_be_opened(store,
     (tmp_path / "s").write_text("somebody's file")
     await backend.start()
     await guest.write(bytes(10_000))
-    assert any("not a socket" in (error or "") for *_, error in backend.server.channels())
+    assert any("not a socket" in (c.error or "") for c in backend.server.channels())
     (tmp_path / "s").unlink()
     await store.write(guest.backend / "online", "1")
     await eventually((tmp_path / "s").exists)
     reader, writer = await connected(tmp_path / "s")
     assert await reader.readexactly(10_000) == bytes(10_000)
     writer.close()
+
+
+# --- statistics
+
+
+def told(backend):
+    """Give what the one channel tells; also as it is read back from JSON."""
+    (found,) = backend.server.channels()
+    assert ChannelStatistics.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+    return found
+
+
+async def test_a_channel_tells_what_it_has_carried(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    fresh = told(backend)
+    assert (fresh.name, fresh.kind, fresh.joined) == ("org.example.1", ChannelKind.SOCKET, False)
+    assert (fresh.from_guest, fresh.to_guest, fresh.clients, fresh.generation) == (0, 0, 0, 0)
+
+    await guest.connect()
+    await guest.write(b"12345")
+    await eventually(lambda: told(backend).waiting == 5)
+    assert (told(backend).delivered, told(backend).joined, told(backend).generation) == (0, True, 1)
+
+    reader, writer = await connected(tmp_path / "s")
+    writer.write(b"abc")
+    assert await reader.readexactly(5) == b"12345"
+    assert await guest.read(3) == b"abc"
+    await eventually(lambda: told(backend).delivered == 5)
+    busy = told(backend)
+    assert (busy.from_guest, busy.dropped, busy.waiting) == (5, 0, 0)
+    assert (busy.to_guest, busy.clients, busy.sent_away, busy.error) == (3, 1, 0, None)
+    writer.close()
+    await eventually(lambda: told(backend).clients == 0)
+
+    await guest.say(5)
+    await guest.say(6)
+    await guest.until(6)
+    assert not told(backend).joined
+
+
+async def test_what_came_from_the_guest_is_counted_across_restarts(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.PATH, tmp_path / "log"))
+    await guest.until(2)
+    await guest.connect()
+    await guest.write(b"12345")
+    await eventually(lambda: told(backend).delivered == 5)
+    await backend.stop()
+    await backend.start()
+    await guest.write(b"678")
+    await eventually(lambda: told(backend).delivered == 8)
+    assert told(backend).generation == 1
+
+
+async def test_nobody_can_tell_who_has_a_pty_open(store, backend, guest):
+    await attach(store, channel(ChannelKind.PTY))
+    await guest.until(2)
+    assert told(backend).clients is None
+
+
+async def test_a_channel_that_cannot_be_served_tells_why(store, backend, guest, tmp_path, caplog):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await backend.stop()
+    await store.write(guest.backend / "mode", "rwx")
+    await backend.start()
+    found = told(backend)
+    assert "cannot have mode 'rwx'" in found.error
+    assert (found.domid, found.devid, found.name, found.from_guest, found.clients) == (5, 1, None, None, None)
+    (record,) = caplog.records
+    assert (record.levelname, record.domid, record.devid) == ("WARNING", 5, 1)
+
+
+async def test_a_channel_that_blocks_is_warned_of(store, backend, guest, tmp_path, caplog):
+    await attach(store, replace(channel(ChannelKind.PTY), options=Options(block=True)))
+    await guest.until(2)
+    assert "has its guest wait" in caplog.text
+
+
+async def test_a_guest_that_breaks_its_ring_for_ever_is_not_logged_for_ever(
+    store, backend, guest, caplog, monkeypatch
+):
+    monkeypatch.setattr("xenwire.channels.channellog.LINES", (2, 1 / 60))
+    await attach(store, channel(ChannelKind.NONE))
+    await guest.until(2)
+    for _ in range(4):
+        await guest.connect()
+        guest.page.view.cast("I")[771] = 77777
+        guest.events.notify(guest.port)
+        await eventually(lambda: told(backend).error)
+        await guest.say(6)
+        await guest.until(6)
+        await guest.say(1)
+        await guest.until(2)
+        guest.ring.release()
+        guest.page.unmap()
+        guest.page = None
+    assert len(caplog.records) == 2

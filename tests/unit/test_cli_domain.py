@@ -35,7 +35,7 @@ class Guest(Domain):
     async def config(self):
         raise NotImplementedError
 
-    attach = detach = config
+    attach = detach = remember = statistics = config
 
     async def channels(self):
         return []

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from xenwire.errors import TimedOut
+
 CLIENT = """\
 import os, socket, stat, sys, tty
 path, unit, count = sys.argv[1], *map(int, sys.argv[2:])
@@ -33,41 +35,58 @@ class Guest:
         self.lab = lab
         self.name = name
 
-    def create(self, config, timeout):
-        """Have xl make it, with a log of its console that begins anew."""
+    def create(self, config, timeout, command=("xl", "create")):
+        """Have it made, by xl if nothing else is said, with a log of its console that begins anew."""
         self.shell("rm -f /var/log/xen/guest-$1.log; cat >/tmp/$1.cfg", stdin=config.encode())
-        self.run("xl", "create", f"/tmp/{self.name}.cfg", timeout=timeout)
+        self.run(*command, f"/tmp/{self.name}.cfg", timeout=timeout)
 
     def destroy(self):
         self.shell("xl destroy $1 2>/dev/null || true")
 
-    def run(self, *argv, timeout=60, stdin=None):
-        """Run a command in dom0, which has to succeed, and give its output."""
-        return asyncio.run(self.run_async(argv, timeout, stdin))
+    def run(self, *argv, timeout=60, stdin=None, status=0):
+        """Run a command in dom0, which has to end with this status, and give its output."""
+        return asyncio.run(self.run_async(argv, timeout, stdin, status))
 
-    async def run_async(self, argv, timeout, stdin):
+    async def run_async(self, argv, timeout, stdin, status):
         out = bytearray()
 
         async def take(data):
             out.extend(data)
 
         async with self.lab.session() as session:
-            status = await session.run(argv, timeout=timeout, stdin=stdin, on_stdout=take, on_stderr=take)
-        assert status == 0, out.decode()
+            ended = await session.run(argv, timeout=timeout, stdin=stdin, on_stdout=take, on_stderr=take)
+        assert ended == status, out.decode()
         return bytes(out)
 
     def shell(self, script, **options):
-        return self.run("sh", "-c", script, "sh", self.name, **options)
+        """Run a script, whose $1 is the guest's name, and give its output as text."""
+        return self.run("sh", "-c", script, "sh", self.name, **options).decode("utf-8", "replace")
 
     def wait_for(self, text, timeout=60):
         """Wait until the guest's console has shown this."""
         log = f"/var/log/xen/guest-{self.name}.log"
-        self.shell(f"until grep -q '{text}' {log}; do sleep 1; done", timeout=timeout)
+        self.shell(f"until grep -qs '{text}' {log}; do sleep 1; done", timeout=timeout)
 
     def type(self, line):
         """Type a line at the guest's console."""
         domain = "/local/domain/$(xl domid $1)"
         self.shell(f"cat >$(xenstore-read {domain}/console/tty)", stdin=line.encode() + b"\n")
+
+    def answers(self):
+        """Tell whether its console is alive."""
+        try:
+            self.type("echo still''here")
+            self.wait_for("stillhere", timeout=60)
+        except (AssertionError, TimedOut):
+            return False
+        return True
+
+    def last_words(self):
+        """What is to be known of one that died: how Xen sees it, what it said, and what its QEMU said."""
+        log = f"/var/log/xen/guest-{self.name}.log /var/log/xen/qemu-dm-{self.name}.log"
+        return self.shell(f"xl list; tail -n 40 {log}; xl dmesg | tail -n 20; true").decode(
+            "ascii", "replace"
+        )
 
     def talk(self, path, data, *, unit=-1, count):
         """Send to a channel's socket or pty, and give what comes back: see `CLIENT`."""

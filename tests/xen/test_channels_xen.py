@@ -1,10 +1,14 @@
-"""Channels that we serve, on real guests: from the start, hot attach, kill, detach, destroy (seed 002)."""
+"""Channels that we serve, on real guests: from the start, hot attach, kills, reboot, save, detach, destroy.
+
+(seed 002)
+"""
 
 import asyncio
 import json
 
 import pytest
 
+from tests.xen.guest import Guest
 from xenwire.images import build_tiny_guest
 from xenwire.lab.package import install
 
@@ -37,41 +41,27 @@ print(got == data, len(got))
 """
 """Send what is on stdin to a socket, and tell whether the same comes back."""
 
+KILLS = """\
+log=$1 end=$2
+for round in 1 2 3 4 5 6 7 8 9 10; do
+    sleep 1.$round
+    pkill -KILL -f "[x]enwire serve"
+    setsid xenwire serve >>/root/serve.log 2>&1 &
+    size=$(stat -c %s "$log")
+    until [ "$(stat -c %s "$log")" != "$size" ] || [ "$(tail -n 1 "$log")" = "$end" ]; do sleep 0.1; done
+done
+until [ "$(tail -n 1 "$log")" = "$end" ]; do sleep 0.2; done
+"""
+"""Kill the backend ten times, each once its predecessor's work goes on, and wait for the end of the log."""
 
-class Guest:
-    """A domain of the lab's, and commands in dom0."""
 
-    def __init__(self, lab, kind):
-        self.lab = lab
-        self.name = f"chan-{kind}"
-
-    def shell(self, script, *, timeout=90, stdin=None, status=0):
-        async def run():
-            out = bytearray()
-
-            async def take(data):
-                out.extend(data)
-
-            async with self.lab.session() as session:
-                ended = await session.run(
-                    ["sh", "-c", script, "sh", self.name],
-                    timeout=timeout,
-                    stdin=stdin,
-                    on_stdout=take,
-                    on_stderr=take,
-                )
-            assert ended == status, out.decode()
-            return out.decode()
-
-        return asyncio.run(run())
-
-    def echoes(self, path, data=bytes(range(256)) * 8):
-        return self.shell(f"python3 -S -c '{TALK}' {path}", stdin=data)
+def echoes(guest, path, data=bytes(range(256)) * 8):
+    return "True" in guest.run("python3", "-S", "-c", TALK, path, stdin=data).decode()
 
 
 @pytest.fixture(scope="module", params=["pv", "pvh"])
 def guest(lab, request):
-    guest = Guest(lab, request.param)
+    guest = Guest(lab, f"chan-{request.param}")
 
     async def prepare():
         image = await build_tiny_guest(print)
@@ -85,17 +75,14 @@ def guest(lab, request):
 
     image = asyncio.run(prepare())
     config = CONFIG.format(kind=request.param, folder=FOLDER, kernel=image.kernel.name, cmdline=image.cmdline)
-    guest.shell(f"rm -f /var/log/xen/guest-$1.log; cat >{FOLDER}/config", stdin=config.encode())
-    guest.shell(f"xenwire create {FOLDER}/config --backend xenwire --timeout 200s", timeout=300)
-    guest.shell(
-        "until grep -q 'xenwire guest: ready' /var/log/xen/guest-$1.log; do sleep 0.5; done", timeout=300
-    )
+    guest.create(config, 300, ("xenwire", "create", "--backend", "xenwire", "--timeout", "200s"))
+    guest.wait_for("xenwire guest: ready", timeout=300)
     yield guest
     guest.shell("xl destroy $1 2>/dev/null; pkill -f '[x]enwire serve'; true")
 
 
 def test_a_channel_that_was_there_first(guest):
-    assert "True" in guest.echoes(f"{FOLDER}/cold.sock")
+    assert echoes(guest, f"{FOLDER}/cold.sock")
 
 
 def test_a_channel_comes_to_a_running_guest(guest):
@@ -104,7 +91,7 @@ def test_a_channel_comes_to_a_running_guest(guest):
         "front=/local/domain/$(xl domid $1)/device/console/2\n"
         'until [ "$(xenstore-read $front/state)" = 4 ]; do sleep 0.1; done'
     )
-    assert "True" in guest.echoes(f"{FOLDER}/echo.sock")
+    assert echoes(guest, f"{FOLDER}/echo.sock")
     _, channel = json.loads(guest.shell("xenwire channel list $1 -o json"))
     assert (channel["name"], channel["devid"], channel["state"]) == (NAME, 2, "connected")
 
@@ -124,14 +111,52 @@ def test_the_backend_is_killed_and_nobody_notices(guest):
     guest.shell(
         f"until [ -S {FOLDER}/echo.sock ] && xenwire channel list $1 | grep -q connected; do sleep 0.3; done"
     )
-    assert "True" in guest.echoes(f"{FOLDER}/echo.sock")
+    assert echoes(guest, f"{FOLDER}/echo.sock")
     assert guest.shell("xenstore-read /local/domain/$(xl domid $1)/device/console/2/state").strip() == "4"
 
 
+def test_a_log_has_each_record_once_whenever_it_is_killed(guest):
+    log, count = f"{FOLDER}/records.log", 30_000
+    guest.shell(f"xenwire channel attach $1 org.example.records --log {log}")
+    device = "/dev/xen-channel/org.example.records"
+    guest.type(f"until [ -e {device} ]; do usleep 100000; done; stty -F {device} raw")
+    guest.type(
+        f"for i in $(seq 0 99); do seq $((i * 300 + 1)) $((i * 300 + 300)); usleep 200000; done >{device}"
+    )
+    guest.shell(f"until [ -s {log} ]; do sleep 0.1; done")
+    guest.shell(f"cat >/root/kills; sh /root/kills {log} {count}", stdin=KILLS.encode(), timeout=400)
+    guest.shell(f"seq {count} | cmp - {log}")
+    guest.shell("xenwire channel detach $1 org.example.records")
+
+
+def test_it_reboots(guest):
+    """xl makes it anew, and knows of none of its channels."""
+    guest.shell(f"xenwire channel attach $1 org.xenwire.echo.again --persistent --socket {FOLDER}/again.sock")
+    guest.shell("rm -f /var/log/xen/guest-$1.log; pkill -HUP xenconsoled")
+    guest.type("reboot -f")
+    guest.wait_for("xenwire guest: ready", timeout=300)
+    for name in ("cold", "again"):
+        assert echoes(guest, f"{FOLDER}/{name}.sock")
+    assert [channel["name"] for channel in json.loads(guest.shell("xenwire channel list $1 -o json"))] == [
+        "org.xenwire.echo.cold",
+        "org.xenwire.echo.again",
+    ]
+
+
+def test_it_is_saved_and_restored(guest):
+    guest.shell(f"xl save $1 {FOLDER}/saved >&2", timeout=200)
+    guest.shell(f"xl restore {FOLDER}/saved >&2; rm {FOLDER}/saved", timeout=200)
+    for name in ("cold", "again"):
+        assert echoes(guest, f"{FOLDER}/{name}.sock")
+
+
 def test_one_is_taken_away(guest):
-    guest.shell("xenwire channel detach $1 org.xenwire.echo.tty", timeout=60)
-    guest.shell("xenstore-exists /local/domain/0/backend/console/$(xl domid $1)/3", status=1)
-    assert "True" in guest.echoes(f"{FOLDER}/echo.sock")
+    guest.shell("xenwire channel detach $1 org.xenwire.echo.again", timeout=60)
+    guest.shell(
+        "xenstore-exists /tool/xenwire/channels/$(xl vm-list | grep -w $1 | cut -d ' ' -f 1)/2", status=1
+    )
+    guest.shell("xenstore-exists /local/domain/0/backend/console/$(xl domid $1)/2", status=1)
+    assert echoes(guest, f"{FOLDER}/cold.sock")
 
 
 def test_a_domain_that_is_destroyed_leaves_nothing(guest):

@@ -15,6 +15,7 @@ from typing import Final
 
 from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, read_channels
 from xenwire.channels.nodes import read_error
+from xenwire.channels.persistent import forget, uuid_of
 from xenwire.errors import Conflict, NotFound, TimedOut
 from xenwire.types import DevId, StorePath
 from xenwire.xenstore import Store, Transaction
@@ -40,9 +41,11 @@ async def attach(
 
     Returns once its backend is in one of `states`, by default once it is served: the guest sees it, or will
     when it looks. `most`: the highest devid that this guest can have. Raises Conflict (the name or the devid
-    is in use, there is no room), NotFound (no such domain), what `wait_served` raises; then nothing of it is
-    left.
+    is in use, there is no room), NotFound (no such domain), UsageError (an option that its kind does not
+    have), what `wait_served` raises; then nothing of it is left.
     """
+    if channel.options is not None:
+        channel.options.check(channel.kind)
     attached = await store.transact(lambda t: _write(t, channel, most))
     try:
         return await wait_served(store, attached, states=states, timeout=timeout)
@@ -77,7 +80,7 @@ async def wait_served(
 
 
 async def detach(store: Store, channel: Channel, timeout: float = _DETACH_TIMEOUT) -> None:
-    """Detach a channel: the guest lets go of it, or has to after ten seconds.
+    """Detach a channel: the guest lets go of it, or has to after ten seconds. It does not come back.
 
     Raises Conflict (it is not ours), TimedOut if its backend does not answer: then it stays half detached.
     """
@@ -88,7 +91,13 @@ async def detach(store: Store, channel: Channel, timeout: float = _DETACH_TIMEOU
         )
     await store.transact(lambda t: _take_offline(t, [channel]))
     await _wait_gone(store, channel, timeout)
-    await store.transact(lambda t: remove(t, channel))
+
+    async def remove_for_good(t: Transaction) -> None:
+        if uuid := await uuid_of(t, channel.domid):
+            await forget(t, uuid, channel.name)
+        await remove(t, channel)
+
+    await store.transact(remove_for_good)
 
 
 async def detach_all(store: Store, channels: Sequence[Channel], timeout: float = _DETACH_TIMEOUT) -> None:
@@ -133,8 +142,8 @@ async def _write(t: Transaction, channel: Channel, most: int) -> Channel:
         if other.name == channel.name:
             raise Conflict(message, reason=f"domain {channel.domid} has a channel of this name")
     taken = {
-        *await _names(t, home / "device" / "console"),
-        *await _names(t, backends_of(channel.domid, channel.backend_domid)),
+        *await t.names(home / "device" / "console"),
+        *await t.names(backends_of(channel.domid, channel.backend_domid)),
     }
     free = [n for n in range(1, most + 1) if str(n) not in taken]
     devid = channel.devid or (free[0] if free else 0)
@@ -151,10 +160,3 @@ async def _write(t: Transaction, channel: Channel, most: int) -> Channel:
         if node.perms is not None:
             await t.set_perms(node.path, node.perms)
     return attached
-
-
-async def _names(t: Transaction, path: StorePath) -> list[str]:
-    try:
-        return await t.list(path)
-    except NotFound:
-        return []

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from xenwire.errors import NotFound, XenwireError
+from xenwire.errors import XenwireError
 from xenwire.types import DOM0, ChannelKind, ChannelName, DevId, DomId, StorePath
 from xenwire.xenstore.node import Node
 from xenwire.xenstore.perms import Access, Permission, Permissions
 
 if TYPE_CHECKING:
+    from xenwire.channels.options import Options
     from xenwire.xenstore import Nodes
 
 __all__ = [
@@ -80,6 +81,8 @@ class Channel:
     state: XenbusState = XenbusState.INITIALISING
     type: str = QEMU_TYPE
     """Who serves it: QEMU_TYPE or OUR_TYPE."""
+    options: Options | None = None
+    """What is asked of its host end when it is attached. Only who serves it reads that back."""
 
     @property
     def label(self) -> str:
@@ -125,6 +128,8 @@ class Channel:
             yield Node(self.backend / key, value, host)
         if self.type == OUR_TYPE:
             yield Node(self.backend / "type", self.type, host)
+        for key, value in self.options.nodes() if self.options else ():
+            yield Node(self.backend / key, value, host)
 
         dom0 = Permissions.parse("n0")
         copy = StorePath(f"/libxl/{self.domid}/device/console/{self.devid}")
@@ -158,10 +163,7 @@ async def read_channels(store: Nodes, domid: DomId) -> list[Channel]:
     Consoles without a name are none. Raises XenwireError for a channel whose nodes make no sense.
     """
     root = backends_of(domid)
-    try:
-        devids = sorted(int(name) for name in await store.list(root) if name.isdigit())
-    except NotFound:
-        return []
+    devids = sorted(int(name) for name in await store.names(root) if name.isdecimal())
     return [channel for devid in devids if (channel := await read_channel(store, domid, DevId(devid)))]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
 from xenwire.channels.keys import Channel
+from xenwire.channels.port import LAST_DEVID
 from xenwire.config.libxl.types import (
     DeviceChannel,
     DeviceChannelNone,
@@ -17,10 +17,7 @@ from xenwire.config.libxl.types import (
 from xenwire.errors import Conflict, UsageError
 from xenwire.types import ChannelKind, ChannelName, DevId, DomId
 
-__all__ = ["LAST_DEVID", "assign_devids"]
-
-LAST_DEVID: Final = 30
-"""A virtio-serial bus has 31 ports, of which 0 is kept for a console (qemu: hw/char/virtio-serial-bus.c)."""
+__all__ = ["assign_devids"]
 
 
 def assign_devids(configs: Iterable[DeviceChannel], domid: DomId) -> list[Channel]:

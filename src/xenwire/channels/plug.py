@@ -22,7 +22,7 @@ from xenwire.channels.handover import Handover, handover_path
 from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, read_channel, read_channels
 from xenwire.channels.nodes import write_error, write_key
 from xenwire.channels.port import DRIVER, port_arguments, port_id, port_properties
-from xenwire.errors import NotFound, UsageError, XenwireError
+from xenwire.errors import UsageError, XenwireError
 from xenwire.qemu.chardev import FdAddress, Socket
 from xenwire.qemu.launch import Launch
 from xenwire.qemu.qmp.client import QmpClient, QmpError
@@ -108,10 +108,7 @@ class PluggedChannels:
 
     async def _devids(self) -> list[str]:
         ours = [str(port.channel.devid) for port in self._ports.values()]
-        try:
-            return [*await self._store.list(self._root), *ours]
-        except NotFound:
-            return ours
+        return [*await self._store.names(self._root), *ours]
 
     async def _look_at(self, devid: DevId, qmp: QmpClient) -> None:
         channel = await self._wanted(devid)

@@ -9,10 +9,13 @@ from xenwire.qemu.options import format_option
 if TYPE_CHECKING:
     from xenwire.channels.keys import Channel
 
-__all__ = ["DRIVER", "bus_arguments", "port_arguments", "port_id", "port_properties"]
+__all__ = ["DRIVER", "LAST_DEVID", "bus_arguments", "port_arguments", "port_id", "port_properties"]
 
 DRIVER: Final = "virtserialport"
 """QEMU's device of a port."""
+
+LAST_DEVID: Final = 30
+"""A bus has 31 ports, of which 0 is kept for a console (qemu: hw/char/virtio-serial-bus.c)."""
 
 _BUS: Final = "xenwire-serial"
 

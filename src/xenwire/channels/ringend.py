@@ -28,6 +28,8 @@ _EVENTS: Final = (60, 200.0)  # events without bytes that a guest may send: at o
 class RingEnd(GuestEnd):
     """A console's ring (xen: xen/include/public/io/console.h)."""
 
+    __slots__ = ("_moved", "_page", "_port", "_ring", "_rings")
+
     def __init__(self, rings: Rings, page: Page, port: int) -> None:
         self._rings, self._page = rings, page
         self._port = port  # our end of the ring's event channel

@@ -19,10 +19,10 @@ After a restart the states are found as they were left, and gone on from there: 
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from xenwire.channels.channellog import ChannelLog
 from xenwire.channels.guest import Guests, Offer
 from xenwire.channels.keys import Channel, XenbusState
 from xenwire.channels.nodes import write_key
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ServedChannel"]
 
-_log = logging.getLogger(__name__)
-
 _AWAY: Final = (XenbusState.CLOSED, XenbusState.UNKNOWN, XenbusState.INITIALISING)
 """What a frontend says, or does not say, that has let go of its end."""
 
@@ -48,14 +46,16 @@ _LAST_TURNS: Final = 256
 class ServedChannel:
     """A channel of a guest, between the guest's end and an endpoint."""
 
-    def __init__(self, store: Store, guests: Guests, channel: Channel, uuid: str, wire: Wire) -> None:
+    def __init__(
+        self, store: Store, guests: Guests, channel: Channel, uuid: str, wire: Wire, log: ChannelLog
+    ) -> None:
         """`uuid` is that of the channel's domain."""
         self.channel = channel
         self.wire = wire
         self.broken: str | None = None
         """Why the guest's end is not served any more; a guest that begins anew is served again."""
         self._store, self._guests = store, guests
-        self._uuid = uuid
+        self._uuid, self._log = uuid, log
         self._joined: Offer | None = None
         self._opened = False
         self._state = XenbusState.UNKNOWN  # as it was found last
@@ -108,7 +108,7 @@ class ServedChannel:
             return self.wire.turn()
         except ProtocolError as error:
             self.broken = str(error)
-            _log.warning("channel %s: %s", self.channel.backend, error)
+            self._log.warning("%s", error)
             self._let_go()
             return False
 
@@ -154,13 +154,20 @@ class ServedChannel:
         except (Unreachable, TimedOut):
             raise
         except XenwireError as error:
-            _log.warning("channel %s: %s", self.channel.backend, error)
+            self._log.warning("%s", error)
             await self._set(XenbusState.CLOSING)
             self.broken = str(error)
             return
         self._joined, self.broken = offer, None
+        await self._tell_generation()
         # What the guest has written before is there, and no event may come for it.
         self.turn()
+
+    async def _tell_generation(self) -> None:
+        """Say which of the guest's ends this is: by that clients learn that the guest has begun anew."""
+        generation = str(self.wire.spool.generation)
+        if await self._store.get_text(self.channel.backend / "generation") != generation:
+            await write_key(self._store, self.channel.backend, "generation", generation)
 
     async def _disconnect(self, *, online: bool) -> None:
         self.last_turns()

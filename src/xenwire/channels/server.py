@@ -7,19 +7,23 @@ one. Whoever writes the right nodes gets a channel, and one whose nodes go away 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from xenwire.channels.endpoints import OPTIONS, Options, make_endpoint
+from xenwire.channels.channellog import ChannelLog
+from xenwire.channels.endpoints import make_endpoint
 from xenwire.channels.guest import Guests
 from xenwire.channels.keys import OUR_TYPE, OUTPUT_LIMIT, read_channel
 from xenwire.channels.nodes import write_error
+from xenwire.channels.options import OPTIONS, Options
 from xenwire.channels.pace import Pace
+from xenwire.channels.persistent import PERSISTENT, remembered, uuid_of
 from xenwire.channels.served import ServedChannel
 from xenwire.channels.spoolfile import SpoolFile
+from xenwire.channels.spoolname import SpoolName
+from xenwire.channels.statistics import ChannelStatistics
 from xenwire.channels.wire import Wire
 from xenwire.errors import NotFound, XenwireError
 from xenwire.types import DOM0, DevId, DomId, StorePath
@@ -31,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ChannelServer"]
 
-_log = logging.getLogger(__name__)
-
 _Key = tuple[DomId, DevId]
 
 _RETRY: Final = 5.0  # seconds until a host end that could not be opened is tried again
@@ -43,6 +45,7 @@ _CHANGES: Final = (20, 5.0)  # changes of state that a guest may ask for: at onc
 class _Entry:
     """What the server keeps of a channel that is in the store."""
 
+    log: ChannelLog
     changes: Pace = field(default_factory=lambda: Pace(*_CHANGES))
     served: ServedChannel | None = None
     spool: SpoolFile | None = None
@@ -65,50 +68,60 @@ class ChannelServer:
         self._tasks: asyncio.TaskGroup
         self._working: set[asyncio.Task[None]] = set()
 
-    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+    async def run(self, ready: Callable[[], object] = lambda: None) -> None:
         """Serve until cancelled; `ready` is called once all channels that there are are served.
 
         Nothing is said in the store at the end: a successor goes on, and the guests notice nothing. Raises
         StoreClosed when the store is gone.
         """
+        forgotten = None
         try:
             async with asyncio.TaskGroup() as self._tasks, self._store.watch(self._root) as changes:
                 await anext(changes)
                 await self._look_at_all()
                 if self._working:
                     await asyncio.wait(self._working)
-                self._sweep()
+                await self._sweep()
+                if self._domid == DOM0:
+                    forgotten = await self._store.listen(PERSISTENT, self._sweep_soon)
                 ready()
                 async for path in changes:
                     await self._changed(path)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
+            if forgotten is not None:
+                forgotten.close()
             for entry in self._entries.values():
                 self._let_go(entry)
 
-    def channels(self) -> Iterator[tuple[DomId, DevId, ServedChannel | None, str | None]]:
-        """Tell of every channel of ours: what serves it, and what is wrong with it."""
+    def channels(self) -> Iterator[ChannelStatistics]:
+        """Tell of every channel of ours, also of one that cannot be served."""
         for (domid, devid), entry in self._entries.items():
-            broken = entry.served.broken if entry.served else None
-            yield domid, devid, entry.served, entry.error or broken
+            if entry.served is not None:
+                yield ChannelStatistics.of(entry.served, entry.error)
+            elif entry.error is not None:
+                yield ChannelStatistics(domid=domid, devid=devid, error=entry.error)
 
-    def _sweep(self) -> None:
-        """Remove the spools of channels that have gone while nobody was here."""
+    def _sweep_soon(self) -> None:
+        self._tasks.create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        """Remove the spools of channels that are gone, and do not come back."""
         for path in self._spools.iterdir():
-            if not any(path.name.startswith(f"{domid}-{devid}-") for domid, devid in self._entries):
-                path.unlink()
+            spool = SpoolName.parse(path.name)
+            if spool is None or (spool.key not in self._entries and not await self._comes_back(spool)):
+                path.unlink(missing_ok=True)
+
+    async def _comes_back(self, spool: SpoolName) -> bool:
+        if self._domid != DOM0 or spool.uuid is None:  # other domains may not read what is remembered
+            return False
+        return spool.channel in {each.channel.name for each in await remembered(self._store, spool.uuid)}
 
     async def _look_at_all(self) -> None:
-        for domid in await self._names(self._root):
-            for devid in await self._names(self._root / domid):
+        for domid in await self._store.names(self._root):
+            for devid in await self._store.names(self._root / domid):
                 self._look_at(domid, devid)
-
-    async def _names(self, path: StorePath) -> list[str]:
-        try:
-            return await self._store.list(path)
-        except NotFound:
-            return []
 
     async def _changed(self, path: StorePath) -> None:
         parts = path.removeprefix(self._root).strip("/").split("/")
@@ -120,7 +133,7 @@ class ChannelServer:
                     self._look_again(key)
                 await self._look_at_all()
             case [domid]:
-                for devid in await self._names(self._root / domid):
+                for devid in await self._store.names(self._root / domid):
                     self._look_at(domid, devid)
                 for key in list(self._entries):
                     if str(key[0]) == domid:
@@ -132,7 +145,7 @@ class ChannelServer:
         except XenwireError:
             return
         if key[1] > 0:
-            self._entries.setdefault(key, _Entry())
+            self._entries.setdefault(key, _Entry(ChannelLog(*key)))
             self._look_again(key)
 
     def _look_again(self, key: _Key) -> None:
@@ -162,7 +175,7 @@ class ChannelServer:
                     # Writing it is a change, at which we look again.
                     if entry.error != str(error):
                         entry.error = str(error)
-                        _log.warning("channel %s of domain %s: %s", key[1], key[0], error)
+                        entry.log.warning("%s", error)
                         await write_error(self._store, self._root / key[0] / key[1], error)
                 if again is not None:
                     loop.call_later(again, self._look_again, key)
@@ -174,7 +187,7 @@ class ChannelServer:
         backend = self._root / domid / devid
         kind = await self._store.get(backend / "type")
         if kind != OUR_TYPE.encode():
-            self._forget(key, entry)
+            await self._forget(key, entry)
             return None
         if entry.served is None:
             try:
@@ -197,13 +210,13 @@ class ChannelServer:
                 if (value := await self._store.get_text(backend / key)) is not None
             }
         )
-        uuid = await self._uuid(domid)
+        uuid = await uuid_of(self._store, domid)
         limit = await self._store.get(channel.frontend / "limit") or b""
         number = int(limit) if limit.isdigit() and len(limit) < 10 else 0
         entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))
-        # The domid too: while one is migrated within a host, two domains have one uuid.
-        name = f"{domid}-{devid}-{uuid}"
-        entry.spool = SpoolFile.open(self._spools / name, number or OUTPUT_LIMIT)
+        name = SpoolName(domid, devid, uuid, channel.name)
+        await self._inherit(name, number or OUTPUT_LIMIT)
+        entry.spool = SpoolFile.open(self._spools / str(name), number or OUTPUT_LIMIT)
 
         def ready() -> None:
             if entry.served is not None:
@@ -211,21 +224,36 @@ class ChannelServer:
 
         endpoint = make_endpoint(channel, entry.spool.spool, ready, options)
         wire = Wire(endpoint, entry.spool.spool, block=options.block, hold=options.hold)
-        entry.served = ServedChannel(self._store, self._guests, channel, uuid, wire)
+        entry.served = ServedChannel(self._store, self._guests, channel, str(uuid), wire, entry.log)
+        entry.log.info("%s of kind %s is taken up", channel.name, channel.kind)
+        if options.block:
+            entry.log.warning("it has its guest wait while nobody takes the output; Linux on Xen spins then")
 
-    async def _uuid(self, domid: DomId) -> str:
-        vm = await self._store.get_text(f"/local/domain/{domid}/vm")
-        return StorePath(vm).name if vm else f"domain-{domid}"
+    async def _inherit(self, name: SpoolName, limit: int) -> None:
+        """Take over what nobody had taken yet of the channel's domain before it rebooted, or was saved."""
+        for path in self._spools.iterdir():
+            other = SpoolName.parse(path.name)
+            if (
+                other is not None
+                and other.is_predecessor_of(name)
+                # While a domain is migrated within a host, there are two with this uuid.
+                and not await self._store.exists(self._root / other.domid / other.devid)
+            ):
+                old = SpoolFile.open(path, limit)
+                old.spool.end()
+                old.close()
+                path.rename(self._spools / str(name))
 
-    def _forget(self, key: _Key, entry: _Entry) -> None:
+    async def _forget(self, key: _Key, entry: _Entry) -> None:
         """Let go of a channel whose nodes are gone, or not ours any more."""
         if entry.served is not None:
             entry.served.last_turns()
-        spool = entry.spool
+            entry.log.info("it is gone")
+        path = entry.spool.path if entry.spool is not None else None
         self._let_go(entry)
-        if spool is not None:
-            spool.remove()
         del self._entries[key]
+        if path is not None and (name := SpoolName.parse(path.name)) and not await self._comes_back(name):
+            path.unlink(missing_ok=True)
 
     def _let_go(self, entry: _Entry) -> None:
         if entry.listener is not None:

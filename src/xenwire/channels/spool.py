@@ -49,7 +49,7 @@ MOST_AT_ONCE: Final = 2048
 _MAGIC: Final = int.from_bytes(b"xwspool1", "little")
 _COUNT: Final = (1 << 63) - 1
 _MODULUS: Final = 1 << 32
-_INPUT_AREA: Final = slice(1024, 2048)
+_INPUT_AREA: Final = 1024
 
 # 64-bit words of the header
 _IS, _LIMIT, _WORD, _DELIVERED, _DROPPED = range(5)
@@ -63,6 +63,8 @@ _IDENTITY, _INDEX, _BEGAN, _GENERATION = range(4)
 class Spool:
     """The output of one channel that waits for its consumer: the oldest bytes go when there are too many."""
 
+    __slots__ = ("_all_backed", "_back", "_backed", "_memory", "_words", "limit")
+
     def __init__(self, memory: memoryview, back: Callable[[int], bool] | None = None) -> None:
         """Take over a spool. Raises ProtocolError if it is none, or was damaged.
 
@@ -70,9 +72,8 @@ class Spool:
         there is memory for it; without, all of it is there. `limit` is whole pages then.
         """
         self._words = memory[:HEADER].cast("Q")
-        self._input = memory[_INPUT_AREA]
-        self._data = memory[HEADER:]
-        self.limit = len(self._data)
+        self._memory = memory
+        self.limit = len(memory) - HEADER
         """Bytes that it holds."""
         words = self._words
         if (
@@ -99,8 +100,6 @@ class Spool:
     def release(self) -> None:
         """Let go of the memory, which cannot be unmapped before."""
         self._words.release()
-        self._input.release()
-        self._data.release()
 
     @property
     def appended(self) -> int:
@@ -182,11 +181,11 @@ class Spool:
             excess = end - self.taken - self.limit
             if excess > 0:
                 words[_DROPPED] += excess
-            first = start % self.limit
-            last = min(first + len(data), self.limit)
+            first = HEADER + start % self.limit
+            last = min(first + len(data), HEADER + self.limit)
             split = last - first
-            self._data[first:last] = data[:split]
-            self._data[: len(data) - split] = data[split:]
+            self._memory[first:last] = data[:split]
+            self._memory[HEADER : HEADER + len(data) - split] = data[split:]
         else:
             words[_DROPPED] += end - self.taken
             words[_FORGOTTEN] = end
@@ -195,11 +194,12 @@ class Spool:
     def read(self, position: int, limit: int) -> bytes:
         """Copy up to `limit` bytes from a position on, which is not before `oldest`."""
         count = max(0, min(self.appended - position, limit))
-        start = position % self.limit
-        end = min(start + count, self.limit)
+        start = HEADER + position % self.limit
+        end = min(start + count, HEADER + self.limit)
         if end - start == count:
-            return bytes(self._data[start:end])
-        return bytes(self._data[start:end]) + bytes(self._data[: count - (end - start)])
+            return bytes(self._memory[start:end])
+        rest = count - (end - start)
+        return bytes(self._memory[start:end]) + bytes(self._memory[HEADER : HEADER + rest])
 
     def peek(self, limit: int) -> bytes:
         """Copy up to `limit` of the oldest bytes that wait."""
@@ -244,13 +244,13 @@ class Spool:
 
     def keep_input(self, index: int, data: bytes) -> None:
         """Keep a block, at most 1024 bytes, that is to be put into the guest's ring at this index."""
-        self._input[: len(data)] = data
+        self._memory[_INPUT_AREA : _INPUT_AREA + len(data)] = data
         self._words[_INPUT] = index << 16 | len(data)
 
     def kept_input(self) -> tuple[int, bytes]:
         """Give the index and the block that was kept last; no bytes if none is."""
         word = self._words[_INPUT]
-        return word >> 16, bytes(self._input[: word & 0xFFFF])
+        return word >> 16, bytes(self._memory[_INPUT_AREA : _INPUT_AREA + (word & 0xFFFF)])
 
     def forget_input(self) -> None:
         """Let go of that block: it is in the ring."""

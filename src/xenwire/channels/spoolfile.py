@@ -64,10 +64,6 @@ class SpoolFile:
         self._view.release()
         self._memory.close()
 
-    def remove(self) -> None:
-        """Remove the file: nobody is to take over."""
-        self.path.unlink(missing_ok=True)
-
 
 def _take_over(view: memoryview, back: Callable[[int], bool], path: Path) -> Spool:
     try:

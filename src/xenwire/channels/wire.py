@@ -17,6 +17,8 @@ _INPUT: Final = 4096
 class Wire:
     """The two ends of a channel, and the spool between them. Without a guest's end only the host's moves."""
 
+    __slots__ = ("_block", "_hold", "endpoint", "guest", "received", "spool")
+
     def __init__(self, endpoint: Endpoint, spool: Spool, *, block: bool = False, hold: bool = False) -> None:
         """`block`: rather than dropping bytes nobody takes, have the guest wait, which stops a Linux guest's
         processor in the middle of its kernel. `hold`: the guest is given nothing before its first byte.

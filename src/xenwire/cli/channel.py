@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xenwire.channels.keys import Channel
-from xenwire.cli._output import emit, output_option
+from xenwire.cli._output import emit, note, output_option
 from xenwire.cli._params import domain_argument, host_option
 from xenwire.errors import UsageError
 from xenwire.hosts import connect
 from xenwire.runtime.main import run
 from xenwire.types import ChannelKind, ChannelName
 
+if TYPE_CHECKING:
+    from xenwire.channels.keys import Channel
+    from xenwire.channels.options import Options
+    from xenwire.channels.statistics import ChannelStatistics
+    from xenwire.types import DevId
+
 __all__ = ["channel"]
+
+_COLUMNS: Final = ("name", "devid", "kind", "state", "place")
+_COUNTS: Final = ("from_guest", "to_guest", "dropped", "clients")
+_MORE: Final = ("delivered", "waiting", "sent_away", "generation", "joined")
 
 
 @click.group()
@@ -30,18 +41,31 @@ def channel() -> None:
 @host_option
 @output_option
 def list_channels(domain: str, host: str | None) -> None:
-    """List the channels of DOMAIN: name, kind, and where on this host its bytes are."""
+    """List the channels of DOMAIN: where on this host their bytes are, and how many they have carried.
 
-    async def main() -> list[Channel]:
+    Counts are bytes; - is what is not known, such as all counts of a channel that nobody serves.
+    """
+
+    async def main() -> tuple[list[dict[str, Any]], list[Channel]]:
         async with connect(host) as where:
-            return await (await where.find(domain)).channels()
+            found = await where.find(domain)
+            channels, told = await found.channels(), await found.statistics() or {}
+            lost = await found.lost_channels()
+        return [_described(channel) | _counted(channel, told) for channel in channels], lost
 
-    _emit(run(main()))
+    records, lost = run(main())
+    failed = any(record["error"] is not None for record in records)
+    emit(records, (*_COLUMNS, *_COUNTS, *(["error"] if failed else [])), wide=_MORE)
+    for channel in lost:
+        note(
+            f"warning: xl has lost channel {channel.name} of the domain's configuration\n"
+            f"  try: xenwire channel repair {domain}"
+        )
 
 
 @channel.command(
     epilog="\b\nExamples:\n  xenwire channel attach web org.example.0 --pty\n"
-    "  xenwire channel attach web org.example.agent.0 --socket /run/agent.sock\n"
+    "  xenwire channel attach web org.example.agent.0 --socket /run/agent.sock --mode 0660 --owner :agents\n"
     "  xenwire channel attach web org.example.log.0 --log /var/log/web.log"
 )
 @domain_argument
@@ -50,10 +74,33 @@ def list_channels(domain: str, host: str | None) -> None:
 @click.option("--none", "kind", flag_value="none", help="Nothing: what the guest writes is thrown away.")
 @click.option("--socket", metavar="PATH", help="A Unix socket at PATH.")
 @click.option("--log", metavar="PATH", help="Append what the guest writes to PATH.")
+@click.option("--broadcast", is_flag=True, help="Serve several clients of the socket at once.")
+@click.option(
+    "--replay",
+    metavar="SIZE",
+    help="Give a new client of the socket the last SIZE bytes that others had: 4096, 64K, 1M.",
+)
+@click.option("--hold", is_flag=True, help="Give the guest nothing before its first byte: it may echo.")
+@click.option("--mode", metavar="OCTAL", help="Mode of the socket (else 0600) or of the pty.")
+@click.option("--owner", metavar="USER[:GROUP]", help="Owner of the socket or the pty.")
+@click.option(
+    "--block",
+    is_flag=True,
+    help="Have the guest wait while nobody takes what it writes, rather than dropping the oldest bytes. "
+    "Beware: meanwhile a processor of a Linux guest on Xen spins in its kernel, interrupts off.",
+)
+@click.option("--persistent", is_flag=True, help="Have it back after a reboot, until it is detached.")
 @host_option
 @output_option
 def attach(
-    domain: str, name: str, kind: str | None, socket: str | None, log: str | None, host: str | None
+    domain: str,
+    name: str,
+    kind: str | None,
+    socket: str | None,
+    log: str | None,
+    host: str | None,
+    persistent: bool,
+    **asked: str | bool | None,
 ) -> None:
     """Give DOMAIN, which may be running, a channel NAME."""
     kinds = [("socket", socket), ("path", log), (kind or "", None)]
@@ -62,13 +109,19 @@ def attach(
         raise UsageError("a channel has one kind", hint="give one of --pty, --none, --socket, --log")
     word, path = given[0] if given else ("pty", None)
     where_ends = None if path is None else str(Path(path).absolute())
+    options = _options(asked, ChannelKind(word))
 
     async def main() -> Channel:
         async with connect(host) as where:
             found = await where.find(domain)
-            return await found.attach(ChannelName(name), ChannelKind(word), where_ends)
+            attached = await found.attach(ChannelName(name), ChannelKind(word), where_ends, options)
+            if persistent:
+                await found.remember(attached)
+            return attached
 
-    _emit([run(main())], one=True)
+    emit([_described(run(main()))], _COLUMNS, one=True)
+    if asked["block"]:
+        note("note: while nobody takes what the guest writes, it waits; a Linux guest on Xen spins meanwhile")
 
 
 @channel.command(epilog="\b\nExamples:\n  xenwire channel detach web org.example.0")
@@ -85,18 +138,56 @@ def detach(domain: str, name: str, host: str | None) -> None:
     run(main())
 
 
-def _emit(channels: Iterable[Channel], *, one: bool = False) -> None:
-    emit(
-        (
-            {
-                "name": c.name,
-                "devid": c.devid,
-                "kind": str(c.kind),
-                "state": c.state.name.lower(),
-                "place": c.place,
-            }
-            for c in channels
-        ),
-        ("name", "devid", "kind", "state", "place"),
-        one=one,
-    )
+@channel.command(epilog="\b\nExamples:\n  xenwire channel repair web")
+@domain_argument
+@host_option
+@output_option
+def repair(domain: str, host: str | None) -> None:
+    """Attach the channels of DOMAIN's configuration that it does not have.
+
+    xl of Xen 4.11 to 4.20 loses a domain's first channel. It comes back as one that xenwire serves, with its
+    name, kind and path.
+    """
+
+    async def main() -> list[Channel]:
+        async with connect(host) as where:
+            return await (await where.find(domain)).repair_channels()
+
+    emit([_described(channel) for channel in run(main())], _COLUMNS)
+
+
+def _options(asked: Mapping[str, str | bool | None], kind: ChannelKind) -> Options | None:
+    """Give what was asked for beside the kind, None if nothing was. Raises UsageError."""
+    values = {key: "1" if value is True else value for key, value in asked.items() if value}
+    if not values:
+        return None
+    from xenwire.channels.options import Options  # most channels have none, and need not wait
+
+    if "replay" in values:
+        values["replay"] = str(_size(values["replay"]))
+    options = Options.parse(values)
+    options.check(kind)
+    return options
+
+
+def _size(text: str) -> int:
+    """Read a size such as 4096, 64K, 1M or 1G; gives bytes."""
+    match = re.fullmatch(r"([0-9]{1,10})([KMG]?)", text)
+    if match is None:
+        raise UsageError(f"not a size: {text!r}", hint="write bytes, or 64K, 1M, 1G")
+    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
+
+
+def _described(channel: Channel) -> dict[str, Any]:
+    return {
+        "name": channel.name,
+        "devid": channel.devid,
+        "kind": str(channel.kind),
+        "state": channel.state.name.lower(),
+        "place": channel.place,
+    }
+
+
+def _counted(channel: Channel, told: Mapping[DevId, ChannelStatistics]) -> dict[str, Any]:
+    found = told.get(channel.devid)
+    return {key: getattr(found, key, None) for key in (*_COUNTS, *_MORE, "error")}

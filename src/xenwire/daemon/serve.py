@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
+from xenwire.channels.attach import MOST_CHANNELS
 from xenwire.channels.guest import Guests
+from xenwire.channels.port import LAST_DEVID
+from xenwire.channels.returning import Returning
 from xenwire.channels.server import ChannelServer
-from xenwire.errors import Denied
-from xenwire.hosts.served import SERVER
+from xenwire.daemon.confinement import Confinement
+from xenwire.daemon.control import Address, telling
+from xenwire.daemon.persistence import keep, load
+from xenwire.hosts.served import SERVER, control_socket
 from xenwire.runtime.lock import FileLock
-from xenwire.runtime.places import run_dir, store_socket
+from xenwire.runtime.places import run_dir, state_dir, store_socket
 from xenwire.runtime.process import ProcessRef
 from xenwire.types import DOM0, DomId
 from xenwire.xenstore import Store
@@ -23,27 +29,59 @@ __all__ = ["serve"]
 _TAKEOVER: Final = 5.0  # seconds that a predecessor whose store is gone has to end
 
 
-async def serve(ready: Callable[[], None] = lambda: None, *, xen: bool) -> None:
+async def serve(
+    ready: Callable[[], None] = lambda: None,
+    *,
+    xen: bool,
+    metrics: Address | None = None,
+    user: str | None = None,
+) -> None:
     """Serve the channels whose backend is this domain, until cancelled. `ready` is called once all are.
 
-    `xen`: those of Xen's guests; else those of plain QEMUs. Raises TimedOut (another process serves them),
-    Unreachable (this is no domain of Xen, or the store does not run), Denied.
+    `xen`: those of Xen's guests; else those of plain QEMUs. `metrics`: where Prometheus may read them.
+    `user`: whom to be once all is open. The process gives up what it does not need (see `Confinement`).
+
+    Raises TimedOut (another process serves them), Unreachable (this is no domain of Xen, or the store does
+    not run), Denied, Conflict and NotFound (`metrics` cannot be listened at; no such user).
     """
     # Each channel has some descriptors; the usual thousand would be few.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     name = "xen" if xen else "qemu"
-    spools = run_dir() / f"spool-{name}"
-    spools.mkdir(mode=0o700, exist_ok=True)
-    async with (
-        FileLock(run_dir() / f"serve-{name}.lock").held(_TAKEOVER),
-        _guests(xen=xen) as guests,
-        Store.connect(None if xen else store_socket()) as store,
-    ):
-        domid = DomId(await store.get_text("domid") or DOM0) if xen else DOM0
-        with suppress(Denied):  # a driver domain may write its own nodes only
+    confinement = Confinement.of(user)
+    spools = confinement.folder / f"spool-{name}"
+    async with FileLock(run_dir() / f"serve-{name}.lock").held(_TAKEOVER), _guests(xen=xen) as guests:
+        confinement.begin()
+        async with Store.connect(None if xen else store_socket()) as store:
+            domid = DomId(await store.get_text("domid") or DOM0) if xen else DOM0
+            server = ChannelServer(store, guests, spools, domid)
+            async with telling(server.channels, control_socket(f"{name}:"), metrics):
+                confinement.complete()
+                spools.mkdir(mode=0o700, exist_ok=True)
+                returning = Returning(store, MOST_CHANNELS if xen else LAST_DEVID) if domid == DOM0 else None
+                await _run(store, server, returning, ready)
+
+
+async def _run(
+    store: Store, server: ChannelServer, returning: Returning | None, ready: Callable[[], None]
+) -> None:
+    """Serve, and have channels come back; only dom0 may do that."""
+
+    async def announce() -> None:
+        if returning is not None:
             await store.write(SERVER, str(ProcessRef.of(os.getpid())))
-        await ChannelServer(store, guests, spools, domid).run(ready)
+        ready()
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            if returning is not None:
+                path = state_dir() / "channels.json"
+                await load(store, path)
+                tasks.create_task(keep(store, path))
+                tasks.create_task(returning.run())
+            await server.run(lambda: tasks.create_task(announce()))
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 @asynccontextmanager

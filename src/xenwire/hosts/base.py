@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from xenwire.errors import Conflict, NotFound, UsageError
-from xenwire.types import ChannelKind, ChannelName, DomId
+from xenwire.types import ChannelKind, ChannelName, DevId, DomId
 
 if TYPE_CHECKING:
     from xenwire.channels.keys import Channel
+    from xenwire.channels.options import Options
+    from xenwire.channels.statistics import ChannelStatistics
     from xenwire.config import DomainConfig
     from xenwire.devicemodel.toolstack import DeviceModel
 
@@ -72,16 +74,37 @@ class Domain(ABC):
         """Tell its channels, by devid."""
 
     @abstractmethod
-    async def attach(self, name: ChannelName, kind: ChannelKind, path: str | None = None) -> Channel:
+    async def statistics(self) -> dict[DevId, ChannelStatistics] | None:
+        """Tell what the channels that we serve have carried; None if nobody does, or has not told in 2 s."""
+
+    @abstractmethod
+    async def attach(
+        self, name: ChannelName, kind: ChannelKind, path: str | None = None, options: Options | None = None
+    ) -> Channel:
         """Give it one more channel while it runs. `path` is that of the kinds path and socket.
 
         Raises Conflict (the name is in use, there is no room, this host cannot), TimedOut (its host end
-        cannot be opened), NotFound if the domain is gone.
+        cannot be opened), UsageError (its kind has no such option), NotFound if the domain is gone.
         """
 
     @abstractmethod
+    async def remember(self, channel: Channel) -> None:
+        """Have a channel of its come back whenever a domain with its uuid does, until it is detached."""
+
+    @abstractmethod
     async def detach(self, name: str) -> None:
-        """Take a channel away while it runs. Raises NotFound, Conflict (not ours to take), TimedOut."""
+        """Take a channel away while it runs; it does not come back either.
+
+        Raises NotFound, Conflict (not ours to take), TimedOut.
+        """
+
+    async def lost_channels(self) -> list[Channel]:
+        """Tell which channels of its configuration it does not have, since its toolstack has lost them."""
+        return []
+
+    async def repair_channels(self) -> list[Channel]:
+        """Attach ours in place of those that are lost; raises as `attach`."""
+        return []
 
     @abstractmethod
     async def console(self) -> Path:

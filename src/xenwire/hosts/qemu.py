@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Final, Self
 from xenwire.channels.attach import attach, detach, detach_all, wait_served
 from xenwire.channels.handover import remove_handovers
 from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, read_channels
-from xenwire.channels.numbering import LAST_DEVID, assign_devids
+from xenwire.channels.numbering import assign_devids
+from xenwire.channels.persistent import Remembered, remember
+from xenwire.channels.port import LAST_DEVID
 from xenwire.devicemodel.arguments import argument_nodes
 from xenwire.devicemodel.nodes import RunState
 from xenwire.devicemodel.toolstack import DeviceModel
@@ -34,7 +36,7 @@ from xenwire.hosts.logs import agent_log, qemu_log
 from xenwire.hosts.machine import USED_KEYS, qemu_arguments
 from xenwire.hosts.nodes import domain_nodes
 from xenwire.hosts.paths import domain_path, libxl_path, vm_path
-from xenwire.hosts.served import ensure_served, server
+from xenwire.hosts.served import ensure_served, server, statistics
 from xenwire.qemu.accelerator import accelerator
 from xenwire.runtime.daemon import Daemon, xenwire_command
 from xenwire.runtime.lock import FileLock
@@ -47,6 +49,8 @@ from xenwire.xenstore import Nodes, Store, Transaction
 from xenwire.xenstore.node import Node
 
 if TYPE_CHECKING:
+    from xenwire.channels.options import Options
+    from xenwire.channels.statistics import ChannelStatistics
     from xenwire.config import DomainConfig
 
 __all__ = ["QemuHost"]
@@ -266,17 +270,26 @@ class QemuDomain(Domain):
     async def channels(self) -> list[Channel]:
         return await read_channels(self._store, self.domid)
 
-    async def attach(self, name: ChannelName, kind: ChannelKind, path: str | None = None) -> Channel:
+    async def statistics(self) -> dict[DevId, ChannelStatistics] | None:
+        return await statistics(self._host.uri, self.domid)
+
+    async def attach(
+        self, name: ChannelName, kind: ChannelKind, path: str | None = None, options: Options | None = None
+    ) -> Channel:
         await self._refuse_dead(f"attach channel {name} to")
         await ensure_served(self._store, self._host.uri)
         # Connected is more than served: its device model has plugged it in.
         return await attach(
             self._store,
-            Channel(self.domid, DevId(0), name, kind, path),
+            Channel(self.domid, DevId(0), name, kind, path, options=options),
             most=LAST_DEVID,
             states=(XenbusState.CONNECTED,),
             timeout=_ATTACH_TIMEOUT,
         )
+
+    async def remember(self, channel: Channel) -> None:
+        uuid = (await self.info()).uuid
+        await self._store.transact(lambda t: remember(t, uuid, [Remembered(channel)]))
 
     async def detach(self, name: str) -> None:
         channel = await self.channel(name)
@@ -413,10 +426,7 @@ async def _register(
 
 
 async def _domids(store: Nodes) -> set[int]:
-    try:
-        return {int(name) for name in await store.list("/local/domain") if name.isdecimal()}
-    except NotFound:
-        return set()
+    return {int(name) for name in await store.names("/local/domain") if name.isdecimal()}
 
 
 async def _free_domid(store: Nodes) -> DomId:

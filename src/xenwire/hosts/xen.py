@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Final, Self
 
 from xenwire.channels.attach import attach, detach
 from xenwire.channels.keys import OUR_TYPE, Channel, read_channels
+from xenwire.channels.persistent import Remembered, forget, remember
 from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, identified, resolve
 from xenwire.hosts.dom0 import refusal
 from xenwire.hosts.paths import domain_path
-from xenwire.hosts.served import ensure_served
+from xenwire.hosts.served import ensure_served, statistics
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.places import run_dir
 from xenwire.runtime.race import before
@@ -32,6 +33,8 @@ from xenwire.xenstore import Store
 from xenwire.xl import Flag, ListedDomain, Xl
 
 if TYPE_CHECKING:
+    from xenwire.channels.options import Options
+    from xenwire.channels.statistics import ChannelStatistics
     from xenwire.config import DomainConfig
 
 __all__ = ["XenHost"]
@@ -119,6 +122,9 @@ class XenHost(Host):
                 progress(f"domain {domain.domid} built by xl")
                 for channel in ours:
                     await attach(self.store, replace(channel, domid=domain.domid), timeout=_SERVED_TIMEOUT)
+                # xl, which does not know of them, makes the domain anew when the guest reboots.
+                again = [Remembered(channel, for_good=False) for channel in ours]
+                await self.store.transact(lambda t: remember(t, uuid, again))
                 if not paused:
                     await domain.unpause()
                     progress("processors running")
@@ -219,11 +225,30 @@ class XenDomain(Domain):
     async def channels(self) -> list[Channel]:
         return await read_channels(self._store, self.domid)
 
-    async def attach(self, name: ChannelName, kind: ChannelKind, path: str | None = None) -> Channel:
+    async def statistics(self) -> dict[DevId, ChannelStatistics] | None:
+        return await statistics(self._host.uri, self.domid)
+
+    async def attach(
+        self, name: ChannelName, kind: ChannelKind, path: str | None = None, options: Options | None = None
+    ) -> Channel:
         self._refuse_dom0("attach a channel to")
         await ensure_served(self._store, self._host.uri)
-        channel = Channel(self.domid, DevId(0), name, kind, path)
+        channel = Channel(self.domid, DevId(0), name, kind, path, options=options)
         return await attach(self._store, channel, timeout=_SERVED_TIMEOUT)
+
+    async def lost_channels(self) -> list[Channel]:
+        from xenwire.hosts.lost import lost_channels  # it needs libxl's types, for which few need to wait
+
+        return await lost_channels(self._store, await self.config(), self.domid)
+
+    async def repair_channels(self) -> list[Channel]:
+        from xenwire.hosts.lost import repair
+
+        await ensure_served(self._store, self._host.uri)
+        return await repair(self._store, await self.lost_channels())
+
+    async def remember(self, channel: Channel) -> None:
+        await self._store.transact(lambda t: remember(t, self.uuid, [Remembered(channel)]))
 
     async def detach(self, name: str) -> None:
         await detach(self._store, await self.channel(name))
@@ -277,6 +302,7 @@ class XenDomain(Domain):
     async def destroy(self) -> None:
         self._refuse_dom0("destroy")
         await self.info()
+        await self._store.transact(lambda t: forget(t, self.uuid))
         await self._xl.destroy(self.domid)
 
     async def wait_state(self, states: Iterable[DomainState], timeout: float) -> DomainInfo:

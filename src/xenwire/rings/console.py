@@ -27,20 +27,21 @@ _CONNECTION: Final = 3088
 class Backend:
     """The host's end of a console's page."""
 
+    __slots__ = ("_page", "input", "output")
+
     def __init__(self, page: memoryview) -> None:
         self.output = Consumer(page, _OUT, ours=_OUT_CONS, theirs=_OUT_PROD)
         """What the guest has written."""
         self.input = Producer(page, _IN, ours=_IN_PROD, theirs=_IN_CONS)
         """What the guest is to read."""
-        self._connection = page[_CONNECTION : _CONNECTION + 1]
+        self._page = page
 
     def say_connected(self, connected: bool) -> None:
         """Tell a guest that looks for it whether somebody serves the ring; older ones never look."""
-        self._connection[0] = not connected
+        self._page[_CONNECTION] = not connected
 
     def release(self) -> None:
         """Let go of the page, which cannot be unmapped before."""
-        self._connection.release()
         self.output.release()
         self.input.release()
 

@@ -20,6 +20,8 @@ _MODULUS: Final = 1 << 32
 class _End:
     """What both ends have: the buffer, the index words, and the index that is ours."""
 
+    __slots__ = ("_ours", "_page", "_start", "_theirs", "_words", "index", "size")
+
     def __init__(self, page: memoryview, buffer: slice, ours: int, theirs: int) -> None:
         """`ours` and `theirs` are the numbers of the 32-bit words that hold the indexes.
 
@@ -29,17 +31,17 @@ class _End:
             raise ProtocolError(
                 "cannot serve a ring here", reason=f"{platform.machine()} orders memory in another way"
             )
-        self._buffer = page[buffer]
+        # No view of the buffer alone: there may be thousands of rings, and each view takes memory.
+        self._page, self._start = page, buffer.start
         self._words = page.cast("I")  # each item is one aligned load or store
         self._ours, self._theirs = ours, theirs
-        self.size = len(self._buffer)
+        self.size = buffer.stop - buffer.start
         """Bytes that the buffer holds, a power of two."""
         self.index = self._words[ours]
         """Our index. What the page says counts only now, as the ring is taken over."""
 
     def release(self) -> None:
         """Let go of the page, which cannot be unmapped before."""
-        self._buffer.release()
         self._words.release()
 
     def _advance(self, count: int) -> None:
@@ -48,9 +50,10 @@ class _End:
 
     def _pieces(self, index: int, count: int) -> tuple[slice, slice]:
         """Give where `count` bytes from an index on are: up to the end of the buffer, and from its start."""
-        start = index % self.size
-        end = min(start + count, self.size)
-        return slice(start, end), slice(0, count - (end - start))
+        first = self._start
+        start = first + index % self.size
+        end = min(start + count, first + self.size)
+        return slice(start, end), slice(first, first + count - (end - start))
 
     def _filled(self, producer: int, consumer: int) -> int:
         """Give how many bytes there are. Raises ProtocolError if the other end's index cannot be true."""
@@ -66,6 +69,8 @@ class _End:
 class Consumer(_End):
     """The end that takes bytes out."""
 
+    __slots__ = ()
+
     def available(self) -> int:
         """Tell how many bytes there are to take. Raises ProtocolError for a broken ring."""
         return self._filled(self._words[self._theirs], self.index)
@@ -73,7 +78,7 @@ class Consumer(_End):
     def peek(self, limit: int) -> bytes:
         """Copy up to `limit` bytes and leave them in the ring. Raises ProtocolError for a broken ring."""
         first, second = self._pieces(self.index, min(self.available(), limit))
-        return bytes(self._buffer[first]) + bytes(self._buffer[second])
+        return bytes(self._page[first]) + bytes(self._page[second])
 
     def consume(self, count: int) -> None:
         """Take `count` bytes out that `peek` has given: the other end may use their room."""
@@ -88,6 +93,8 @@ class Consumer(_End):
 class Producer(_End):
     """The end that puts bytes in."""
 
+    __slots__ = ()
+
     def room(self) -> int:
         """Tell how many bytes fit now. Raises ProtocolError for a broken ring."""
         return self.size - self._filled(self.index, self._words[self._theirs])
@@ -97,7 +104,7 @@ class Producer(_End):
         count = min(self.room(), len(data))
         first, second = self._pieces(self.index, count)
         split = first.stop - first.start
-        self._buffer[first] = data[:split]
-        self._buffer[second] = data[split:count]
+        self._page[first] = data[:split]
+        self._page[second] = data[split:count]
         self._advance(count)
         return count

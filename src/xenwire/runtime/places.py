@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xenwire.errors import Denied, XenwireError
 
-__all__ = ["cache_dir", "log_dir", "run_dir", "store_socket"]
+__all__ = ["cache_dir", "log_dir", "run_dir", "state_dir", "store_socket"]
 
 
 def run_dir() -> Path:
@@ -47,6 +47,22 @@ def cache_dir() -> Path:
     """Give the folder of downloads and built images: `$XDG_CACHE_HOME/xenwire` or `~/.cache/xenwire`."""
     base = os.environ.get("XDG_CACHE_HOME")
     return _make((Path(base) if base else Path.home() / ".cache") / "xenwire", 0o755)
+
+
+def state_dir() -> Path:
+    """Give the folder of what outlives a boot, made 0700 where it is missing.
+
+    `$STATE_DIRECTORY` (systemd's), else `state` in `$XENWIRE_RUN`, else /var/lib/xenwire for root, else
+    `$XDG_STATE_HOME/xenwire` or `~/.local/state/xenwire`.
+    """
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given)
+    if os.environ.get("XENWIRE_RUN"):
+        return _make(run_dir() / "state", 0o700)
+    if os.geteuid() == 0:
+        return _make(Path("/var/lib/xenwire"), 0o700)
+    base = os.environ.get("XDG_STATE_HOME")
+    return _make((Path(base) if base else Path.home() / ".local" / "state") / "xenwire", 0o700)
 
 
 def store_socket() -> Path:

@@ -82,6 +82,13 @@ class Nodes(abc.ABC):
         """Remove a node and all below it. No such node is fine, no parent either is StoreNotFound."""
         await self._call(requests.rm(path))
 
+    async def names(self, path: StorePath | str) -> list[str]:
+        """Give the names of a node's children; none if there is no such node."""
+        try:
+            return await self.list(path)
+        except NotFound:
+            return []
+
     async def list(self, path: StorePath | str) -> list[str]:
         """Give the names of a node's children, however many."""
         try:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 from xenwire.channels.endpoints.base import Endpoint
 from xenwire.channels.endpoints.log import LogEndpoint
 from xenwire.channels.endpoints.none import NoEndpoint
-from xenwire.channels.endpoints.options import OPTIONS, Options
 from xenwire.channels.endpoints.pty import PtyEndpoint
 from xenwire.channels.endpoints.socket import SocketEndpoint
+from xenwire.channels.options import Options
 from xenwire.types import ChannelKind
 
 if TYPE_CHECKING:
     from xenwire.channels.keys import Channel
     from xenwire.channels.spool import Spool
 
-__all__ = ["OPTIONS", "Endpoint", "Options", "make_endpoint"]
+__all__ = ["Endpoint", "make_endpoint"]
 
 _PLAIN: Final = Options()
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.endpoints.base import Endpoint
-from xenwire.channels.endpoints.options import Options
+from xenwire.channels.options import Options
 from xenwire.channels.spool import MOST_AT_ONCE
 from xenwire.errors import XenwireError
 

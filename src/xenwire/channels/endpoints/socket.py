@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.endpoints.base import BLOCK, Endpoint
-from xenwire.channels.endpoints.options import Options
+from xenwire.channels.options import Options
 from xenwire.runtime.sockets import SocketFile, listen_unix
 
 if TYPE_CHECKING:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import grp
 import pwd
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from xenwire.channels.spool import MAX_LIMIT
 from xenwire.errors import UsageError
+from xenwire.types import ChannelKind
 
 __all__ = ["OPTIONS", "Options"]
+
+_ANY: Final = -1  # a user or group that is not asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,29 @@ class Options:
         """Read them as the store has them; other keys do not matter. Raises UsageError."""
         return cls(**{key: parse(key, values[key]) for key, parse in _PARSERS.items() if key in values})
 
+    def nodes(self) -> Iterator[tuple[str, str]]:
+        """Give the keys, and what `parse` reads back, of all that is not as usual."""
+        if self.replay:
+            yield "replay", str(self.replay)
+        for key in ("broadcast", "block", "hold"):
+            if getattr(self, key):
+                yield key, "1"
+        if self.mode is not None:
+            yield "mode", f"{self.mode:04o}"
+        if self.owner is not None:
+            uid, gid = ("" if number == _ANY else str(number) for number in self.owner)
+            yield "owner", f"{uid}:{gid}" if gid else uid
+
+    def check(self, kind: ChannelKind) -> None:
+        """Raise UsageError if one of them means nothing to a channel of this kind."""
+        for key, _ in self.nodes():
+            if key not in _MEANT_FOR[kind]:
+                meant = " or ".join(kind for kind, keys in _MEANT_FOR.items() if key in keys)
+                raise UsageError(
+                    f"a channel of kind {kind} cannot have {key}",
+                    reason=f"that is for a channel of kind {meant}",
+                )
+
 
 def _bytes(key: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,10}", value) or int(value) > MAX_LIMIT:
@@ -61,11 +87,11 @@ def _mode(key: str, value: str) -> int:
 def _owner(key: str, value: str) -> tuple[int, int]:
     user, _, group = value.partition(":")
     try:
-        uid = int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid if user else -1
-        gid = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid if group else -1
+        uid = int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid if user else _ANY
+        gid = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid if group else _ANY
     except (KeyError, ValueError):
         raise _wrong(key, value, "USER, USER:GROUP or :GROUP that this host knows") from None
-    if max(uid, gid) >= 1 << 32 or not value:
+    if max(uid, gid) >= 1 << 32 or uid == gid == _ANY:
         raise _wrong(key, value, "USER, USER:GROUP or :GROUP")
     return uid, gid
 
@@ -85,3 +111,10 @@ _PARSERS: Final[Mapping[str, Callable[[str, str], Any]]] = {
 
 OPTIONS: Final = tuple(_PARSERS)
 """The keys that `parse` looks at."""
+
+_MEANT_FOR: Final[Mapping[ChannelKind, frozenset[str]]] = {
+    ChannelKind.NONE: frozenset(),
+    ChannelKind.PTY: frozenset({"block", "hold", "mode", "owner"}),
+    ChannelKind.PATH: frozenset(),
+    ChannelKind.SOCKET: frozenset(OPTIONS),
+}

@@ -1,0 +1,127 @@
+"""Bringing channels back: to a domain that has rebooted, or was restored.
+
+They are attached as soon as the domain is introduced, before its processors run. A guest that is restored
+looks for the channels that it knew, under their numbers, and would give up those that come later
+(linux: drivers/xen/xenbus/xenbus_probe.c, xenbus_dev_resume). One that boots finds its terminals best if they
+are numbered without a gap. The two are told apart by the toolstack's word, which had the guest suspend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid as uuids
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from xenwire.channels.attach import attach
+from xenwire.channels.keys import read_channels
+from xenwire.channels.persistent import PERSISTENT, forget, known, remember, remembered, uuid_of
+from xenwire.errors import Conflict, XenwireError
+from xenwire.types import DevId, DomId
+from xenwire.xenstore.errors import StoreClosed
+
+if TYPE_CHECKING:
+    from xenwire.channels.persistent import Remembered
+    from xenwire.xenstore import Store, Transaction
+    from xenwire.xenstore.listener import Listener
+
+__all__ = ["Returning"]
+
+_log = logging.getLogger(__name__)
+
+_ABSENCE: Final = 60.0
+"""Seconds that a domain may take to reboot before the channels of its configuration are forgotten."""
+_TIMEOUT: Final = 30.0  # seconds that a channel has to be served
+
+
+class Returning:
+    """Sees to it that domains have the channels that are remembered of them."""
+
+    def __init__(self, store: Store, most: int) -> None:
+        """`most`: the highest devid that a guest can have."""
+        self._store, self._most = store, most
+        self._there: dict[uuids.UUID, tuple[DomId, Listener]] = {}
+        self._away_since: dict[uuids.UUID, float] = {}
+
+    async def run(self) -> None:
+        """Attach channels to their domains as those come, until cancelled. Raises StoreClosed."""
+        changed = asyncio.Event()
+        paths = ("@introduceDomain", "@releaseDomain", PERSISTENT)
+        listeners = [await self._store.listen(path, changed.set) for path in paths]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), _ABSENCE if self._away_since else None)
+                    changed.clear()
+                    await self._look(tasks)
+        finally:
+            for listener in (*listeners, *(listener for _, listener in self._there.values())):
+                listener.close()
+
+    async def _look(self, tasks: asyncio.TaskGroup) -> None:
+        # While one is migrated within a host, two have one uuid: the later counts.
+        domids = sorted(DomId(name) for name in await self._store.names("/local/domain") if name.isdecimal())
+        domains = {uuid: domid for domid in domids if (uuid := await uuid_of(self._store, domid))}
+        for uuid in await known(self._store):
+            domid = domains.get(uuid)
+            found, listener = self._there.get(uuid, (None, None))
+            if domid != found and listener is not None:
+                listener.close()
+                del self._there[uuid]
+            if domid is None:
+                await self._away(uuid)
+            elif domid != found:
+                self._away_since.pop(uuid, None)
+                tasks.create_task(self._attach_missing(uuid, domid))
+                word = f"/local/domain/{domid}/control/shutdown"
+                asked = partial(self._asked, tasks, uuid, domid)
+                self._there[uuid] = domid, await self._store.listen(word, asked)
+
+    async def _away(self, uuid: uuids.UUID) -> None:
+        """Forget what is not for good of a domain that does not come back."""
+        now = asyncio.get_running_loop().time()
+        if now - self._away_since.setdefault(uuid, now) >= _ABSENCE:
+            del self._away_since[uuid]
+            if not any(each.saved for each in await remembered(self._store, uuid)):
+                await self._store.transact(partial(forget, uuid=uuid))
+
+    def _asked(self, tasks: asyncio.TaskGroup, uuid: uuids.UUID, domid: DomId) -> None:
+        tasks.create_task(self._note_suspend(uuid, domid))
+
+    async def _note_suspend(self, uuid: uuids.UUID, domid: DomId) -> None:
+        """Note whether a domain is to be saved, and so will have its channels where it had them."""
+        if await self._store.get(f"/local/domain/{domid}/control/shutdown") == b"suspend":
+            await self._store.transact(lambda t: _note_saved(t, uuid))
+
+    async def _attach_missing(self, uuid: uuids.UUID, domid: DomId) -> None:
+        """Attach what a domain lacks of what is remembered of it."""
+        there = {channel.name for channel in await read_channels(self._store, domid)}
+        missing = [
+            each for each in await remembered(self._store, uuid, domid) if each.channel.name not in there
+        ]
+        for each in missing:
+            try:
+                await self._attach(uuid, each)
+            except StoreClosed:
+                raise
+            except XenwireError as error:
+                _log.warning("domain %s: channel %s does not come back: %s", domid, each.channel.name, error)
+
+    async def _attach(self, uuid: uuids.UUID, wanted: Remembered) -> None:
+        anywhere = replace(wanted.channel, devid=DevId(0))
+        attached = None
+        if wanted.saved:
+            with suppress(Conflict):  # another has its number by now
+                attached = await attach(self._store, wanted.channel, most=self._most, timeout=_TIMEOUT)
+        if attached is None:
+            attached = await attach(self._store, anywhere, most=self._most, timeout=_TIMEOUT)
+        again = replace(wanted, channel=attached, saved=False)
+        await self._store.transact(lambda t: remember(t, uuid, [again]))
+
+
+async def _note_saved(t: Transaction, uuid: uuids.UUID) -> None:
+    await remember(t, uuid, [replace(each, saved=True) for each in await remembered(t, uuid)])

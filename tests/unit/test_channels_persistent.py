@@ -1,0 +1,157 @@
+"""Channels that come back: what is remembered of a domain, and how it gets it again."""
+
+import asyncio
+import contextlib
+import json
+import uuid as uuids
+
+import pytest
+from frontend import UUID
+
+from xenwire.channels import returning
+from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, read_channels
+from xenwire.channels.options import Options
+from xenwire.channels.persistent import PERSISTENT, Remembered, forget, known, remember, remembered
+from xenwire.channels.returning import Returning
+from xenwire.types import DOM0, ChannelKind, ChannelName, DevId, DomId
+
+UUID = uuids.UUID(UUID)
+
+
+def channel(name, devid=1, kind=ChannelKind.PTY, path=None, **more):
+    return Channel(DOM0, DevId(devid), ChannelName(name), kind, path, type=OUR_TYPE, **more)
+
+
+async def keep(store, *new):
+    await store.transact(lambda t: remember(t, UUID, new))
+
+
+async def test_what_is_remembered(store):
+    agent = channel("a", 3, ChannelKind.SOCKET, "/run/\udce4", options=Options(replay=7, mode=0o660))
+    await keep(store, Remembered(agent), Remembered(channel("b"), for_good=False))
+    assert await known(store) == [UUID]
+    found = await remembered(store, UUID, DomId(9))
+    assert [(each.channel.domid, each.channel.devid, each.for_good) for each in found] == [
+        (9, 1, False),
+        (9, 3, True),
+    ]
+    again = found[1].channel
+    assert (again.name, again.kind, again.path, again.options) == ("a", agent.kind, agent.path, agent.options)
+
+
+async def test_the_same_name_again_takes_the_place_of_the_first(store):
+    await keep(store, Remembered(channel("a", 1)), Remembered(channel("b", 2)))
+    await keep(store, Remembered(channel("a", 3)))
+    assert [(e.channel.name, e.channel.devid) for e in await remembered(store, UUID)] == [("b", 2), ("a", 3)]
+
+
+async def test_forgetting(store):
+    await keep(store, Remembered(channel("a")), Remembered(channel("b", 2), for_good=False))
+    assert await store.transact(lambda t: forget(t, UUID))
+    assert [each.channel.name for each in await remembered(store, UUID)] == ["a"]
+    assert not await store.transact(lambda t: forget(t, UUID, "b"))
+    assert await store.transact(lambda t: forget(t, UUID, "a"))
+    assert await known(store) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "[]", "{}", "7", "[" * 4000, json.dumps({"name": "/", "connection": "pty", "path": None})],
+)
+async def test_nonsense_is_left_out(store, value):
+    await keep(store, Remembered(channel("a")))
+    await store.write(PERSISTENT / str(UUID) / 2, value)
+    assert [each.channel.name for each in await remembered(store, UUID)] == ["a"]
+
+
+class Toolstack:
+    """Makes domains, and answers as a backend that serves all at once."""
+
+    def __init__(self, store):
+        self.store = store
+
+    async def create(self, domid, uuid=UUID):
+        await self.store.write(f"/local/domain/{domid}/vm", f"/vm/{uuid}")
+        await self.store.introduce(domid, 0, 1)
+
+    async def destroy(self, domid):
+        await self.store.rm(f"/local/domain/{domid}")
+        with contextlib.suppress(Exception):
+            await self.store.rm(f"/local/domain/0/backend/console/{domid}")
+        await self.store.release(domid)
+
+    async def serve(self):
+        """Have every backend wait for its guest."""
+        async with self.store.watch("/local/domain/0/backend/console") as changes:
+            async for path in changes:
+                if path.name == "state" and await self.store.get(path) == b"1":
+                    await self.store.write(path, str(int(XenbusState.INIT_WAIT)))
+
+    async def channels(self, domid, count):
+        async with asyncio.timeout(5):
+            while True:
+                found = await read_channels(self.store, DomId(domid))
+                if [c.state for c in found] == [XenbusState.INIT_WAIT] * count:
+                    return [(c.name, c.devid) for c in found]
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def toolstack(store):
+    toolstack = Toolstack(store)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(toolstack.serve()), tasks.create_task(Returning(store, 7).run())]
+        yield toolstack
+        for task in running:
+            task.cancel()
+
+
+async def test_a_domain_that_reboots(store, toolstack):
+    await keep(store, Remembered(channel("a", 2)), Remembered(channel("b", 5)))
+    await toolstack.create(7)
+    assert await toolstack.channels(7, 2) == [("a", 1), ("b", 2)]
+    await toolstack.destroy(7)
+    await toolstack.create(8)
+    assert await toolstack.channels(8, 2) == [("a", 1), ("b", 2)]
+
+
+async def test_a_domain_that_is_saved_finds_them_under_their_numbers(store, toolstack):
+    await toolstack.create(7)
+    await keep(store, Remembered(channel("a", 2)), Remembered(channel("b", 5), for_good=False))
+    await store.write("/local/domain/7/control/shutdown", "suspend")
+    async with asyncio.timeout(5):
+        while not all(each.saved for each in await remembered(store, UUID)):  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0.005)
+    await toolstack.destroy(7)
+    await toolstack.create(9)
+    assert await toolstack.channels(9, 2) == [("a", 2), ("b", 5)]
+    assert not any(each.saved for each in await remembered(store, UUID))
+
+
+async def test_a_domain_that_has_one_already(store, toolstack):
+    await keep(store, Remembered(channel("a", 2)), Remembered(channel("b", 5)))
+    for node in channel("b", 2).nodes():
+        await store.write(
+            str(node.path).replace("/0/device", "/7/device").replace("console/0", "console/7"), node.value
+        )
+    await toolstack.create(7)
+    assert sorted(await toolstack.channels(7, 2)) == [("a", 1), ("b", 2)]
+
+
+async def test_anothers_domain_gets_none(store, toolstack):
+    await keep(store, Remembered(channel("a")))
+    await toolstack.create(7, uuids.UUID(int=5))
+    await toolstack.create(8)
+    assert await toolstack.channels(8, 1)
+    assert await toolstack.channels(7, 0) == []
+
+
+async def test_a_configurations_channels_are_forgotten_with_the_domain(store, toolstack, monkeypatch):
+    monkeypatch.setattr(returning, "_ABSENCE", 0.05)
+    await toolstack.create(7)
+    await keep(store, Remembered(channel("a")), Remembered(channel("b", 2), for_good=False))
+    await toolstack.destroy(7)
+    async with asyncio.timeout(5):
+        while len(await remembered(store, UUID)) > 1:  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0.005)
+    assert [each.channel.name for each in await remembered(store, UUID)] == ["a"]
