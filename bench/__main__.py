@@ -3,5 +3,5 @@
 import importlib
 import sys
 
-for name in sys.argv[1:] or ("startup", "create", "config"):
+for name in sys.argv[1:] or ("startup", "create", "config", "channels"):
     importlib.import_module(f"bench.{name}").run()

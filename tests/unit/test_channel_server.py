@@ -272,7 +272,7 @@ async def test_nodes_that_vanish(store, backend, guest, tmp_path):
         await t.rm("/local/domain/0/backend/console/5")
     await eventually(lambda: not list(backend.server.channels()))
     assert not (tmp_path / "s").exists()
-    assert not list(Path(tmp_path / "spools").iterdir())
+    await eventually(lambda: not list((tmp_path / "spools").iterdir()))
     assert not await store.exists("/local/domain/0/backend/console/5")
 
 

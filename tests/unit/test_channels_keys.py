@@ -17,7 +17,11 @@ def config(name="a", devid=-1, connection=PTY):
 
 def nodes(kind, path=None):
     channel = Channel(DomId(5), DevId(2), ChannelName("org.example.a.0"), kind, path)
-    return {str(n.path): (n.value, str(n.perms)) for n in channel.nodes()}
+    found = {}
+    for node in channel.nodes():
+        inherited = found[node.path.parent][1] if node.perms is None else str(node.perms)
+        found[str(node.path)] = (node.value, inherited)
+    return found
 
 
 def test_a_socket_channel_stands_as_libxl_writes_it():

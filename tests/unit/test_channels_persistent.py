@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import uuid as uuids
+from dataclasses import replace
 
 import pytest
 from frontend import UUID
@@ -115,25 +116,29 @@ async def test_a_domain_that_reboots(store, toolstack):
     assert await toolstack.channels(8, 2) == [("a", 1), ("b", 2)]
 
 
+async def until_saved(store, wanted):
+    """Wait until it is known whether each channel's domain was saved."""
+    async with asyncio.timeout(5):
+        while [each.saved for each in await remembered(store, UUID)] != wanted:  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0.005)
+
+
 async def test_a_domain_that_is_saved_finds_them_under_their_numbers(store, toolstack):
+    for each in (channel("a", 2), channel("b", 5)):
+        await store.write_all(replace(each, domid=DomId(7)).nodes())
     await toolstack.create(7)
     await keep(store, Remembered(channel("a", 2)), Remembered(channel("b", 5), for_good=False))
     await store.write("/local/domain/7/control/shutdown", "suspend")
-    async with asyncio.timeout(5):
-        while not all(each.saved for each in await remembered(store, UUID)):  # noqa: ASYNC110  nobody tells
-            await asyncio.sleep(0.005)
+    await until_saved(store, [True, True])
     await toolstack.destroy(7)
     await toolstack.create(9)
     assert await toolstack.channels(9, 2) == [("a", 2), ("b", 5)]
-    assert not any(each.saved for each in await remembered(store, UUID))
+    await until_saved(store, [False, False])
 
 
 async def test_a_domain_that_has_one_already(store, toolstack):
     await keep(store, Remembered(channel("a", 2)), Remembered(channel("b", 5)))
-    for node in channel("b", 2).nodes():
-        await store.write(
-            str(node.path).replace("/0/device", "/7/device").replace("console/0", "console/7"), node.value
-        )
+    await store.write_all(replace(channel("b", 2), domid=DomId(7)).nodes())
     await toolstack.create(7)
     assert sorted(await toolstack.channels(7, 2)) == [("a", 1), ("b", 2)]
 

@@ -44,6 +44,13 @@ async def test_a_listing(xl):
     assert [d.domid for d in domains] == [0, 16, 17, 18]
 
 
+async def test_its_version(xl):
+    tool = xl("printf 'release : 6.1\\nxen_version            : 4.17.5\\nxen_caps : x\\n'")
+    assert await tool.version() == (4, 17, 5)
+    with pytest.raises(ProtocolError):
+        await xl("echo xen_major : 4").version()
+
+
 async def test_one_that_is_not_there(xl):
     with pytest.raises(NotFound) as caught:
         await xl("echo \"Error: Domain '$3' does not exist.\" >&2; exit 1").domains(DomId(3))

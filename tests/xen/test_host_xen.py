@@ -186,6 +186,23 @@ async def test_a_domain_that_xl_made(ok, write):
     await assert_clean(ok)
 
 
+async def test_channels_that_qemu_serves(ok, write):
+    """Seed 002's keys and arguments, and none is lost though xl loses the first one."""
+    channels = '["connection=socket,path=/root/a.sock,name=a", "connection=pty,name=b"]'
+    await write(text=f"{CONFIG}channel = {channels}\n")
+    await ok("xenwire", "create", "guest.cfg", "--paused", "--backend", "qemu")
+    found = json.loads(await ok("xenwire", "channel", "list", "guest", "--json"))
+    assert [(c["name"], c["devid"], c["kind"]) for c in found] == [("a", 1, "socket"), ("b", 2, "pty")]
+    domid = (await listed(ok))["guest"]["domid"]
+    front = f"/local/domain/{domid}/device/console/1"
+    keys = await ok("xenstore-read", f"{front}/type", f"{front}/output", f"{front}/name")
+    assert keys.split() == ["ioemu", "chardev:libxl-channel1", "a"]
+    arguments = await ok("pgrep", "-af", f"xen-domid {domid} ")
+    assert "-chardev socket,id=libxl-channel1,path=/root/a.sock,server=on,wait=off" in arguments
+    await ok("xenwire", "destroy", "guest")
+    await assert_clean(ok)
+
+
 async def test_a_domain_with_a_device_model(ok, write):
     await write("hvm", 'name = "a guest"\ntype = "hvm"\nmemory = 64\nserial = "pty"\nvnc = 0\n')
     await ok("xenwire", "create", "hvm.cfg", "--paused")

@@ -7,7 +7,6 @@ and they may only be removed once the backend has let go of the guest's memory.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -44,8 +43,7 @@ async def attach(
     is in use, there is no room), NotFound (no such domain), UsageError (an option that its kind does not
     have), what `wait_served` raises; then nothing of it is left.
     """
-    if channel.options is not None:
-        channel.options.check(channel.kind)
+    channel.options.check(channel.kind)
     attached = await store.transact(lambda t: _write(t, channel, most))
     try:
         return await wait_served(store, attached, states=states, timeout=timeout)
@@ -138,9 +136,8 @@ async def _write(t: Transaction, channel: Channel, most: int) -> Channel:
     message = f"cannot attach channel {channel.name!r}"
     if not await t.exists(home):
         raise NotFound(message, reason=f"there is no domain {channel.domid}", hint="see: xenwire list")
-    for other in await read_channels(t, channel.domid):
-        if other.name == channel.name:
-            raise Conflict(message, reason=f"domain {channel.domid} has a channel of this name")
+    if channel.name in {other.name for other in await read_channels(t, channel.domid)}:
+        raise Conflict(message, reason=f"domain {channel.domid} has a channel of this name")
     taken = {
         *await t.names(home / "device" / "console"),
         *await t.names(backends_of(channel.domid, channel.backend_domid)),
@@ -155,8 +152,5 @@ async def _write(t: Transaction, channel: Channel, most: int) -> Channel:
             else f"domain {channel.domid} has {most} channels already, as many as its guest can have",
         )
     attached = replace(channel, devid=DevId(devid), type=OUR_TYPE)
-    for node in attached.nodes():
-        await t.write(node.path, os.fsencode(node.value))
-        if node.perms is not None:
-            await t.set_perms(node.path, node.perms)
+    await t.write_all(attached.nodes())
     return attached

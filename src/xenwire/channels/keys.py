@@ -7,19 +7,21 @@ The guest's part is the frontend, /local/domain/$DOMID/device/console/$DEVID; th
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
+from xenwire.channels.options import PLAIN, Options
 from xenwire.errors import XenwireError
 from xenwire.types import DOM0, ChannelKind, ChannelName, DevId, DomId, StorePath
 from xenwire.xenstore.node import Node
 from xenwire.xenstore.perms import Access, Permission, Permissions
 
 if TYPE_CHECKING:
-    from xenwire.channels.options import Options
     from xenwire.xenstore import Nodes
 
 __all__ = [
@@ -42,6 +44,11 @@ QEMU_TYPE: Final = "ioemu"
 OUR_TYPE: Final = "xenwire"
 """The `type` of a channel that we serve: in the frontend, so that QEMU and xenconsoled decline, and in the
 backend, which no guest can write."""
+
+
+_KEYS: Final = frozenset({"name", "connection", "kind", "path", "listener", "state", "type"})
+"""What of a backend says what its channel is."""
+_BACKEND: Final = re.compile(r"/local/domain/([0-9]{1,5})/backend/console/[0-9]+/([0-9]{1,10})")
 
 
 class XenbusState(IntEnum):
@@ -81,7 +88,7 @@ class Channel:
     state: XenbusState = XenbusState.INITIALISING
     type: str = QEMU_TYPE
     """Who serves it: QEMU_TYPE or OUR_TYPE."""
-    options: Options | None = None
+    options: Options = PLAIN
     """What is asked of its host end when it is attached. Only who serves it reads that back."""
 
     @property
@@ -112,10 +119,10 @@ class Channel:
         mine = Permissions([Permission(self.domid, Access.NONE), Permission(self.backend_domid, Access.READ)])
         host = Permissions([Permission(self.backend_domid, Access.NONE), Permission(self.domid, Access.READ)])
         yield Node(self.frontend, "", mine)
-        yield Node(self.frontend / "backend", self.backend, mine)
-        yield Node(self.frontend / "backend-id", str(self.backend_domid), mine)
-        yield Node(self.frontend / "state", str(int(XenbusState.INITIALISING)), mine)
-        yield Node(self.frontend / "protocol", "vt100", mine)
+        yield Node(self.frontend / "backend", self.backend)
+        yield Node(self.frontend / "backend-id", str(self.backend_domid))
+        yield Node(self.frontend / "state", str(int(XenbusState.INITIALISING)))
+        yield Node(self.frontend / "protocol", "vt100")
         yield Node(self.frontend / "name", self.name, host)
         yield Node(self.frontend / "limit", str(OUTPUT_LIMIT), host)
         yield Node(self.frontend / "type", self.type, host)
@@ -125,20 +132,19 @@ class Channel:
 
         yield Node(self.backend, "", host)
         for key, value in self._backend_keys():
-            yield Node(self.backend / key, value, host)
+            yield Node(self.backend / key, value)
         if self.type == OUR_TYPE:
-            yield Node(self.backend / "type", self.type, host)
-        for key, value in self.options.nodes() if self.options else ():
-            yield Node(self.backend / key, value, host)
+            yield Node(self.backend / "type", self.type)
+        for key, value in self.options.nodes():
+            yield Node(self.backend / key, value)
 
-        dom0 = Permissions.parse("n0")
         copy = StorePath(f"/libxl/{self.domid}/device/console/{self.devid}")
-        yield Node(copy, "", dom0)
-        yield Node(copy / "backend", self.backend, dom0)
+        yield Node(copy, "", Permissions.parse("n0"))
+        yield Node(copy / "backend", self.backend)
         for key, value in self._backend_keys():
             # A name beside a connection that libxl does not know fails `xl channel-list` for the domain.
             if key != "name" or self.kind in (ChannelKind.PTY, ChannelKind.SOCKET):
-                yield Node(copy / key, value, dom0)
+                yield Node(copy / key, value)
 
     def _backend_keys(self) -> Iterator[tuple[str, str]]:
         yield "frontend", self.frontend
@@ -162,9 +168,17 @@ async def read_channels(store: Nodes, domid: DomId) -> list[Channel]:
 
     Consoles without a name are none. Raises XenwireError for a channel whose nodes make no sense.
     """
-    root = backends_of(domid)
-    devids = sorted(int(name) for name in await store.names(root) if name.isdecimal())
-    return [channel for devid in devids if (channel := await read_channel(store, domid, DevId(devid)))]
+    backends = {DevId(name): DOM0 for name in await store.names(backends_of(domid)) if name.isdecimal()}
+    # Those that another domain serves are only in the toolstack's copy, which no guest can write.
+    copies = StorePath(f"/libxl/{domid}/device/console")
+    names = await store.names(copies)
+    for path in await asyncio.gather(*(store.get_text(copies / name / "backend") for name in names)):
+        if served := _BACKEND.fullmatch(path or ""):
+            backends[DevId(served[2])] = DomId(served[1])
+    found = await asyncio.gather(
+        *(read_channel(store, domid, devid, backend) for devid, backend in sorted(backends.items()))
+    )
+    return [channel for channel in found if channel is not None]
 
 
 async def read_channel(
@@ -172,15 +186,18 @@ async def read_channel(
 ) -> Channel | None:
     """Read one channel back; None if it is a console without a name. Raises as `read_channels`."""
     backend = backends_of(domid, backend_domid) / devid
-    name = await store.get_text(backend / "name")
-    if name is None:
+    frontend = StorePath(f"/local/domain/{domid}/device/console/{devid}")
+    keys = _KEYS & frozenset(await store.names(backend))
+    paths = [*(backend / key for key in keys), frontend / "tty"]
+    *values, tty = await asyncio.gather(*(store.get(path) for path in paths))
+    found = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+    told = {key: value.decode("utf-8", "replace") for key, value in found.items()}
+    if "name" not in told:
         return None
     # Seed 002 says `kind`, what was merged into Xen `connection`.
-    kind = await store.get_text(backend / "connection") or await store.get_text(backend / "kind")
-    frontend = StorePath(f"/local/domain/{domid}/device/console/{devid}")
+    name, kind, path = told["name"], told.get("connection") or told.get("kind"), found.get("path")
     if kind not in list(ChannelKind):
         raise XenwireError(f"channel {name!r} of domain {domid} has an unknown kind", reason=f"kind {kind!r}")
-    path = await store.get(backend / "path")
     if path is None and kind in (ChannelKind.PATH, ChannelKind.SOCKET):
         raise XenwireError(f"channel {name!r} of domain {domid} has no path", reason=f"kind {kind} needs one")
     return Channel(
@@ -190,8 +207,8 @@ async def read_channel(
         ChannelKind(kind),
         None if path is None else os.fsdecode(path),
         backend_domid,
-        tty=await store.get_text(frontend / "tty") or None,
-        listener=await store.get_text(backend / "listener"),
-        state=XenbusState.parse(await store.get(backend / "state")),
-        type=await store.get_text(backend / "type") or QEMU_TYPE,
+        tty=os.fsdecode(tty) if tty else None,
+        listener=told.get("listener"),
+        state=XenbusState.parse(found.get("state")),
+        type=told.get("type", QEMU_TYPE),
     )

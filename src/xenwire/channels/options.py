@@ -13,7 +13,7 @@ from xenwire.channels.spool import MAX_LIMIT
 from xenwire.errors import UsageError
 from xenwire.types import ChannelKind
 
-__all__ = ["OPTIONS", "Options"]
+__all__ = ["OPTIONS", "PLAIN", "Options"]
 
 _ANY: Final = -1  # a user or group that is not asked for
 
@@ -64,6 +64,10 @@ class Options:
                     f"a channel of kind {kind} cannot have {key}",
                     reason=f"that is for a channel of kind {meant}",
                 )
+
+
+PLAIN: Final = Options()
+"""What a channel has if nothing is asked for."""
 
 
 def _bytes(key: str, value: str) -> int:

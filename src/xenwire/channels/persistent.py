@@ -47,7 +47,8 @@ class Remembered:
                 "name": channel.name,
                 "connection": channel.kind,
                 "path": channel.path,
-                "options": dict(channel.options.nodes()) if channel.options else {},
+                "backend": channel.backend_domid,
+                "options": dict(channel.options.nodes()),
                 "for_good": self.for_good,
                 "saved": self.saved,
             }
@@ -60,7 +61,16 @@ class Remembered:
             found = json.loads(value)
             name, kind = ChannelName(found["name"]), ChannelKind(found["connection"])
             options = Options.parse(found["options"])
-            channel = Channel(domid, devid, name, kind, found["path"], type=OUR_TYPE, options=options)
+            channel = Channel(
+                domid,
+                devid,
+                name,
+                kind,
+                found["path"],
+                DomId(found["backend"]),
+                type=OUR_TYPE,
+                options=options,
+            )
             return cls(channel, found["for_good"] is True, found["saved"] is True)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError("this is no channel that comes back", reason=value[:200]) from error

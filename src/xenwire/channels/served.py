@@ -67,9 +67,13 @@ class ServedChannel:
         Gives the seconds after which to look again even if nothing changes; None: then there is no need.
         Raises XenwireError if the host end cannot be opened, or the store cannot be reached.
         """
-        state = self._state = XenbusState.parse(await self._store.get(self.channel.backend / "state"))
-        online = await self._store.get(self.channel.backend / "online") == b"1"
-        guest = XenbusState.parse(await self._store.get(self.channel.frontend / "state"))
+        ours, told, guests = await asyncio.gather(
+            self._store.get(self.channel.backend / "state"),
+            self._store.get(self.channel.backend / "online"),
+            self._store.get(self.channel.frontend / "state"),
+        )
+        state = self._state = XenbusState.parse(ours)
+        guest, online = XenbusState.parse(guests), told == b"1"
         if not online or self._opened:
             return await self._follow(state, guest, online=online)
         try:

@@ -203,14 +203,11 @@ class ChannelServer:
         channel = await read_channel(self._store, domid, devid, self._domid)
         if channel is None:
             raise NotFound("the channel has no name", reason=f"no {backend / 'name'}")
-        options = Options.parse(
-            {
-                key: value
-                for key in OPTIONS
-                if (value := await self._store.get_text(backend / key)) is not None
-            }
-        )
-        uuid = await uuid_of(self._store, domid)
+        keys = [key for key in await self._store.names(backend) if key in OPTIONS]
+        values = await asyncio.gather(*(self._store.get_text(backend / key) for key in keys))
+        options = Options.parse({key: value or "" for key, value in zip(keys, values, strict=True)})
+        # Other domains than dom0 may not read who their frontends' domains are.
+        uuid = await uuid_of(self._store, domid) if self._domid == DOM0 else None
         limit = await self._store.get(channel.frontend / "limit") or b""
         number = int(limit) if limit.isdigit() and len(limit) < 10 else 0
         entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))

@@ -50,6 +50,7 @@ _MAGIC: Final = int.from_bytes(b"xwspool1", "little")
 _COUNT: Final = (1 << 63) - 1
 _MODULUS: Final = 1 << 32
 _INPUT_AREA: Final = 1024
+_INPUT_SIZE: Final = 1024
 
 # 64-bit words of the header
 _IS, _LIMIT, _WORD, _DELIVERED, _DROPPED = range(5)
@@ -62,8 +63,6 @@ _IDENTITY, _INDEX, _BEGAN, _GENERATION = range(4)
 
 class Spool:
     """The output of one channel that waits for its consumer: the oldest bytes go when there are too many."""
-
-    __slots__ = ("_all_backed", "_back", "_backed", "_memory", "_words", "limit")
 
     def __init__(self, memory: memoryview, back: Callable[[int], bool] | None = None) -> None:
         """Take over a spool. Raises ProtocolError if it is none, or was damaged.
@@ -250,7 +249,8 @@ class Spool:
     def kept_input(self) -> tuple[int, bytes]:
         """Give the index and the block that was kept last; no bytes if none is."""
         word = self._words[_INPUT]
-        return word >> 16, bytes(self._memory[_INPUT_AREA : _INPUT_AREA + (word & 0xFFFF)])
+        length = min(word & 0xFFFF, _INPUT_SIZE)
+        return word >> 16, bytes(self._memory[_INPUT_AREA : _INPUT_AREA + length])
 
     def forget_input(self) -> None:
         """Let go of that block: it is in the ring."""

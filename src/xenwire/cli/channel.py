@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from xenwire.cli._output import emit, note, output_option
-from xenwire.cli._params import domain_argument, host_option
-from xenwire.errors import UsageError
+from xenwire.cli._params import domain_argument, duration, host_option, read_file
+from xenwire.errors import NotFound, UsageError
 from xenwire.hosts import connect
 from xenwire.runtime.main import run
-from xenwire.types import ChannelKind, ChannelName
+from xenwire.types import DOM0, ChannelKind, ChannelName
 
 if TYPE_CHECKING:
     from xenwire.channels.keys import Channel
@@ -26,6 +26,7 @@ __all__ = ["channel"]
 
 _COLUMNS: Final = ("name", "devid", "kind", "state", "place")
 _COUNTS: Final = ("from_guest", "to_guest", "dropped", "clients")
+_FILE: Final = click.Path(path_type=Path)
 _MORE: Final = ("delivered", "waiting", "sent_away", "generation", "joined")
 
 
@@ -89,6 +90,7 @@ def list_channels(domain: str, host: str | None) -> None:
     help="Have the guest wait while nobody takes what it writes, rather than dropping the oldest bytes. "
     "Beware: meanwhile a processor of a Linux guest on Xen spins in its kernel, interrupts off.",
 )
+@click.option("--backend", metavar="DOMAIN", help="The driver domain where it ends; xenwire serves it there.")
 @click.option("--persistent", is_flag=True, help="Have it back after a reboot, until it is detached.")
 @host_option
 @output_option
@@ -99,6 +101,7 @@ def attach(
     socket: str | None,
     log: str | None,
     host: str | None,
+    backend: str | None,
     persistent: bool,
     **asked: str | bool | None,
 ) -> None:
@@ -114,7 +117,10 @@ def attach(
     async def main() -> Channel:
         async with connect(host) as where:
             found = await where.find(domain)
-            attached = await found.attach(ChannelName(name), ChannelKind(word), where_ends, options)
+            served_by = (await where.find(backend)).domid if backend else DOM0
+            attached = await found.attach(
+                ChannelName(name), ChannelKind(word), where_ends, options, backend=served_by
+            )
             if persistent:
                 await found.remember(attached)
             return attached
@@ -156,13 +162,63 @@ def repair(domain: str, host: str | None) -> None:
     emit([_described(channel) for channel in run(main())], _COLUMNS)
 
 
-def _options(asked: Mapping[str, str | bool | None], kind: ChannelKind) -> Options | None:
-    """Give what was asked for beside the kind, None if nothing was. Raises UsageError."""
-    values = {key: "1" if value is True else value for key, value in asked.items() if value}
-    if not values:
-        return None
-    from xenwire.channels.options import Options  # most channels have none, and need not wait
+@channel.command(
+    epilog="\b\nExamples:\n  xenwire channel seed web --user-data web.yaml\n"
+    "  xenwire channel seed web --user-data web.yaml --network-config net.yaml --timeout 30m"
+)
+@domain_argument
+@click.option("--user-data", metavar="FILE", required=True, type=_FILE, help="#cloud-config, or a script.")
+@click.option(
+    "--meta-data",
+    metavar="FILE",
+    type=_FILE,
+    help="YAML with an instance-id; if not given, the domain's uuid, and its name as host name.",
+)
+@click.option("--network-config", metavar="FILE", type=_FILE, help="How the guest joins its networks.")
+@click.option("--vendor-data", metavar="FILE", type=_FILE, help="As user data, which goes before it.")
+@click.option(
+    "--name", default="org.xenwire.seed.0", show_default=True, help="The channel that the guest asks on."
+)
+@click.option(
+    "--timeout",
+    type=duration,
+    default="10m",
+    show_default=True,
+    help="How long the guest may take to ask, and to take it.",
+)
+@host_option
+def seed(domain: str, name: str, timeout: float, host: str | None, **given: Path | None) -> None:
+    """Tell cloud-init in DOMAIN what to make of it on its first boot.
 
+    The guest asks, by xenwire-seed.service of `xenwire guest file`. It may have asked before, or not run yet.
+    """
+    from xenwire.runtime.streams import open_stream
+    from xenwire.seed import MAX_SEED, hand_over, meta_data, pack
+
+    files = {key.replace("_", "-"): read_file(path, MAX_SEED) for key, path in given.items() if path}
+
+    async def main() -> None:
+        async with connect(host) as where:
+            found = await where.find(domain)
+            try:
+                await found.channel(name)
+            except NotFound as error:
+                error.hint = f"xenwire channel attach {found.name} {name} --socket PATH"
+                raise
+            place = await found.place(name)
+            about = await found.info()
+            packed = pack({"meta-data": meta_data(about.uuid, about.name)} | files)
+            async with open_stream(place) as (reader, writer):
+                await hand_over(reader, writer, packed, timeout=timeout)
+
+    run(main())
+
+
+def _options(asked: Mapping[str, str | bool | None], kind: ChannelKind) -> Options:
+    """Give what was asked for beside the kind. Raises UsageError."""
+    from xenwire.channels.options import Options
+
+    values = {key: "1" if value is True else value for key, value in asked.items() if value}
     if "replay" in values:
         values["replay"] = str(_size(values["replay"]))
     options = Options.parse(values)

@@ -10,12 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from xenwire.channels.options import PLAIN, Options
 from xenwire.errors import Conflict, NotFound, UsageError
-from xenwire.types import ChannelKind, ChannelName, DevId, DomId
+from xenwire.types import DOM0, ChannelKind, ChannelName, DevId, DomId
 
 if TYPE_CHECKING:
     from xenwire.channels.keys import Channel
-    from xenwire.channels.options import Options
     from xenwire.channels.statistics import ChannelStatistics
     from xenwire.config import DomainConfig
     from xenwire.devicemodel.toolstack import DeviceModel
@@ -79,9 +79,17 @@ class Domain(ABC):
 
     @abstractmethod
     async def attach(
-        self, name: ChannelName, kind: ChannelKind, path: str | None = None, options: Options | None = None
+        self,
+        name: ChannelName,
+        kind: ChannelKind,
+        path: str | None = None,
+        options: Options = PLAIN,
+        *,
+        backend: DomId = DOM0,
     ) -> Channel:
         """Give it one more channel while it runs. `path` is that of the kinds path and socket.
+
+        `backend`: the domain where it is to end; there `xenwire serve` has to run.
 
         Raises Conflict (the name is in use, there is no room, this host cannot), TimedOut (its host end
         cannot be opened), UsageError (its kind has no such option), NotFound if the domain is gone.

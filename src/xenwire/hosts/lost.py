@@ -16,19 +16,25 @@ from typing import TYPE_CHECKING, Final
 from xenwire.channels.attach import attach
 from xenwire.channels.keys import Channel, read_channels
 from xenwire.channels.numbering import assign_devids
+from xenwire.config import DomainConfig
+from xenwire.config.libxl.types import DeviceChannel, DeviceChannelPty
+from xenwire.config.libxl.version import XenVersion
+from xenwire.config.render import render
+from xenwire.config.xl.devices.channel import numbers_from_zero
 from xenwire.errors import XenwireError
 from xenwire.qemu.qmp.client import QmpClient
 from xenwire.qemu.qmp.transports import SocketTransport
 from xenwire.types import DevId, DomId
 
 if TYPE_CHECKING:
-    from xenwire.config import DomainConfig
     from xenwire.xenstore import Store
 
-__all__ = ["lost_channels", "repair"]
+__all__ = ["lost_channels", "preserving_all", "repair"]
 
 _log = logging.getLogger(__name__)
 
+_SACRIFICE: Final = "xenwire.sacrifice"
+"""The name of a channel that is there to be lost."""
 _QMP: Final = "/run/xen/qmp-libxl-{domid}"
 """Where libxl's QEMU has its monitor (xen: tools/libs/light/libxl_qmp.c)."""
 _CHARDEV: Final = "libxl-channel0"
@@ -44,7 +50,19 @@ async def lost_channels(store: Store, config: DomainConfig, domid: DomId) -> lis
     """
     there = {channel.name for channel in await read_channels(store, domid)}
     wanted = assign_devids((channel.replace(devid=-1) for channel in config.channels), domid)
-    return [replace(channel, devid=DevId(0)) for channel in wanted if channel.name not in there]
+    return [
+        replace(channel, devid=DevId(0))
+        for channel in wanted
+        if channel.name not in there and channel.name != _SACRIFICE
+    ]
+
+
+def preserving_all(config: DomainConfig, version: XenVersion) -> bytes:
+    """Give what is to be added to the text of a configuration so that xl loses none of its channels."""
+    if not config.channels or not numbers_from_zero(version):
+        return b""
+    sacrifice = DeviceChannel(name=_SACRIFICE, connection=DeviceChannelPty())
+    return b"\n" + render(DomainConfig(channels=(sacrifice, *config.channels)), only=["channel"])
 
 
 async def repair(store: Store, lost: list[Channel]) -> list[Channel]:

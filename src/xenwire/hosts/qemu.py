@@ -14,7 +14,7 @@ import shlex
 import socket
 import struct
 import uuid as uuids
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from xenwire.channels.attach import attach, detach, detach_all, wait_served
 from xenwire.channels.handover import remove_handovers
 from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, read_channels
 from xenwire.channels.numbering import assign_devids
+from xenwire.channels.options import PLAIN, Options
 from xenwire.channels.persistent import Remembered, remember
 from xenwire.channels.port import LAST_DEVID
 from xenwire.devicemodel.arguments import argument_nodes
@@ -44,12 +45,11 @@ from xenwire.runtime.places import log_dir, run_dir, store_socket
 from xenwire.runtime.process import ProcessRef
 from xenwire.runtime.race import before
 from xenwire.runtime.sockets import SocketFile
-from xenwire.types import MAX_DOMID, ChannelKind, ChannelName, DevId, DomId, StorePath
+from xenwire.types import DOM0, MAX_DOMID, ChannelKind, ChannelName, DevId, DomId, StorePath
 from xenwire.xenstore import Nodes, Store, Transaction
 from xenwire.xenstore.node import Node
 
 if TYPE_CHECKING:
-    from xenwire.channels.options import Options
     from xenwire.channels.statistics import ChannelStatistics
     from xenwire.config import DomainConfig
 
@@ -274,8 +274,18 @@ class QemuDomain(Domain):
         return await statistics(self._host.uri, self.domid)
 
     async def attach(
-        self, name: ChannelName, kind: ChannelKind, path: str | None = None, options: Options | None = None
+        self,
+        name: ChannelName,
+        kind: ChannelKind,
+        path: str | None = None,
+        options: Options = PLAIN,
+        *,
+        backend: DomId = DOM0,
     ) -> Channel:
+        if backend != DOM0:
+            raise UsageError(
+                f"domain {backend} cannot serve channel {name}", reason="under plain QEMU only the host can"
+            )
         await self._refuse_dead(f"attach channel {name} to")
         await ensure_served(self._store, self._host.uri)
         # Connected is more than served: its device model has plugged it in.
@@ -419,9 +429,8 @@ async def _register(
         raise Conflict(message, reason=f"another domain has the uuid {uuid}", hint="leave uuid out")
     domid = await _free_domid(t)
     await t.write(_LAST_DOMID, str(domid))
-    # Sent in this order, parents first, without waiting for each reply.
     nodes = _all_nodes(domid, config, uuid, arguments, _channels(config, domid, channel_type))
-    await asyncio.gather(*(request for node in nodes for request in _requests(t, node)))
+    await t.write_all(nodes)
     return domid
 
 
@@ -453,12 +462,6 @@ def _all_nodes(
         *argument_nodes(vm_path(uuid), arguments),
         *(node for channel in channels for node in channel.nodes()),
     ]
-
-
-def _requests(t: Transaction, node: Node) -> Iterator[Coroutine[None, None, None]]:
-    yield t.write(node.path, os.fsencode(node.value))
-    if node.perms is not None:
-        yield t.set_perms(node.path, node.perms)
 
 
 async def _ensure_store() -> None:

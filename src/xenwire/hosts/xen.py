@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from xenwire.channels.attach import attach, detach
 from xenwire.channels.keys import OUR_TYPE, Channel, read_channels
+from xenwire.channels.options import PLAIN, Options
 from xenwire.channels.persistent import Remembered, forget, remember
 from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
@@ -33,9 +34,9 @@ from xenwire.xenstore import Store
 from xenwire.xl import Flag, ListedDomain, Xl
 
 if TYPE_CHECKING:
-    from xenwire.channels.options import Options
     from xenwire.channels.statistics import ChannelStatistics
     from xenwire.config import DomainConfig
+    from xenwire.config.libxl.types import DeviceChannel
 
 __all__ = ["XenHost"]
 
@@ -92,6 +93,10 @@ class XenHost(Host):
         whole = _whole(config, text, uuid)
         if channel_type == OUR_TYPE and config.channels:
             whole += b"\nchannel = []\n"  # they are attached after that
+        elif config.channels:
+            from xenwire.hosts.lost import preserving_all
+
+            whole += preserving_all(config, await self.xl.version())
         return ["have xl build a domain, its processors stopped, from:", *await self.xl.dry_run(whole)]
 
     async def create(
@@ -111,9 +116,16 @@ class XenHost(Host):
             # It needs libxl's types, for which the other commands need not wait.
             from xenwire.channels.numbering import assign_devids
 
-            ours = assign_devids(config.channels, DOM0)
+            ours = [
+                replace(channel, backend_domid=await self._domid_of(wanted))
+                for wanted, channel in zip(config.channels, assign_devids(config.channels, DOM0), strict=True)
+            ]
             whole += b"\nchannel = []\n"
             await ensure_served(self.store, self.uri)
+        elif config.channels:
+            from xenwire.hosts.lost import preserving_all
+
+            whole += preserving_all(config, await self.xl.version())
         # xl builds one domain after another anyway; with this, what is in the way is seen beforehand.
         async with FileLock(run_dir() / "create.lock").held(timeout):
             await self._refuse_taken(name, uuid)
@@ -133,6 +145,12 @@ class XenHost(Host):
                     await domain.destroy()
                 raise
         return domain
+
+    async def _domid_of(self, channel: DeviceChannel) -> DomId:
+        """Give the domain where a channel is to end."""
+        if channel.backend_domname:
+            return (await self.find(channel.backend_domname)).domid
+        return DomId(channel.backend_domid)
 
     async def _refuse_taken(self, name: str, uuid: uuids.UUID) -> None:
         message = f"cannot create domain {name!r}"
@@ -229,11 +247,18 @@ class XenDomain(Domain):
         return await statistics(self._host.uri, self.domid)
 
     async def attach(
-        self, name: ChannelName, kind: ChannelKind, path: str | None = None, options: Options | None = None
+        self,
+        name: ChannelName,
+        kind: ChannelKind,
+        path: str | None = None,
+        options: Options = PLAIN,
+        *,
+        backend: DomId = DOM0,
     ) -> Channel:
         self._refuse_dom0("attach a channel to")
-        await ensure_served(self._store, self._host.uri)
-        channel = Channel(self.domid, DevId(0), name, kind, path, options=options)
+        if backend == DOM0:
+            await ensure_served(self._store, self._host.uri)
+        channel = Channel(self.domid, DevId(0), name, kind, path, backend, options=options)
         return await attach(self._store, channel, timeout=_SERVED_TIMEOUT)
 
     async def lost_channels(self) -> list[Channel]:

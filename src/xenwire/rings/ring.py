@@ -32,10 +32,11 @@ class _End:
                 "cannot serve a ring here", reason=f"{platform.machine()} orders memory in another way"
             )
         # No view of the buffer alone: there may be thousands of rings, and each view takes memory.
-        self._page, self._start = page, buffer.start
+        self._page = page
+        self._start: int = buffer.start
         self._words = page.cast("I")  # each item is one aligned load or store
         self._ours, self._theirs = ours, theirs
-        self.size = buffer.stop - buffer.start
+        self.size: int = buffer.stop - buffer.start
         """Bytes that the buffer holds, a power of two."""
         self.index = self._words[ours]
         """Our index. What the page says counts only now, as the ring is taken over."""

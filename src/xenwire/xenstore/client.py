@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import abc
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Self, TypeVar
@@ -28,6 +29,7 @@ from xenwire.xenstore.connection import Connection
 from xenwire.xenstore.errors import StoreError, TransactionConflict
 from xenwire.xenstore.link import open_link
 from xenwire.xenstore.listener import Listener
+from xenwire.xenstore.node import Node
 from xenwire.xenstore.perms import Permissions
 from xenwire.xenstore.requests import PartialListing, Request
 from xenwire.xenstore.retry import pause
@@ -73,6 +75,15 @@ class Nodes(abc.ABC):
     async def write(self, path: StorePath | str, value: bytes | str) -> None:
         """Set a node's value, at most some 4000 bytes; text as UTF-8. Missing ancestors are made, empty."""
         await self._call(requests.write(path, value))
+
+    async def write_all(self, nodes: Iterable[Node]) -> None:
+        """Write nodes and their permissions in this order, parents first, waiting for no reply between."""
+        sent: list[Awaitable[None]] = []
+        for node in nodes:
+            sent.append(self.write(node.path, os.fsencode(node.value)))
+            if node.perms is not None:
+                sent.append(self.set_perms(node.path, node.perms))
+        await asyncio.gather(*sent)
 
     async def mkdir(self, path: StorePath | str) -> None:
         """Make an empty node, with its ancestors. One that exists keeps its value."""

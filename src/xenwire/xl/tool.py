@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from xenwire.xl.words import errors_in, failure, lines_of
 
 if TYPE_CHECKING:
     from xenwire.config.libxl.types import DomainConfig
+    from xenwire.config.libxl.version import XenVersion
 
 __all__ = ["Xl"]
 
@@ -28,6 +30,9 @@ _TIMEOUT: Final = 60.0  # seconds; most take some milliseconds, ending a large d
 _MAX_OUTPUT: Final = 16 << 20  # bytes; a thousand domains with all their devices take less
 _MAX_WORDS: Final = 1 << 16
 _CHUNK: Final = 1 << 16
+
+
+_VERSION: Final = re.compile(rb"^xen_version +: ([0-9]+\.[0-9]+(?:\.[0-9]+)?)", re.MULTILINE)
 
 
 class _Result(NamedTuple):
@@ -59,6 +64,16 @@ class Xl:
         """List all domains, Domain-0 too, or one. Raises NotFound if that does not exist, ProtocolError."""
         result = await self._do("cannot list the domains", "list", "-v", *_only(domid))
         return parse_table(result.output)
+
+    async def version(self) -> XenVersion:
+        """Tell which version of Xen this host runs. Raises ProtocolError."""
+        from xenwire.config.libxl.version import XenVersion
+
+        output = (await self._do("cannot tell the version of Xen", "info")).output
+        found = _VERSION.search(output)
+        if found is None:
+            raise ProtocolError("xl info tells no version of Xen", reason=f"it begins with {output[:80]!r}")
+        return XenVersion.parse(found[1].decode())
 
     async def config(self, domid: DomId) -> DomainConfig:
         """Give a domain's configuration: what it was made from, with later changes. Raises as `domains`."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from xenwire.channels.endpoints.base import Endpoint
 from xenwire.channels.endpoints.log import LogEndpoint
 from xenwire.channels.endpoints.none import NoEndpoint
 from xenwire.channels.endpoints.pty import PtyEndpoint
 from xenwire.channels.endpoints.socket import SocketEndpoint
-from xenwire.channels.options import Options
+from xenwire.channels.options import PLAIN, Options
 from xenwire.types import ChannelKind
 
 if TYPE_CHECKING:
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "make_endpoint"]
 
-_PLAIN: Final = Options()
-
 
 def make_endpoint(
-    channel: Channel, spool: Spool, ready: Callable[[], object], options: Options = _PLAIN
+    channel: Channel, spool: Spool, ready: Callable[[], object], options: Options = PLAIN
 ) -> Endpoint:
     """Give the host end of a channel, not open yet. `ready` is called when it can go on."""
     match channel.kind:

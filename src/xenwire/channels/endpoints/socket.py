@@ -199,6 +199,8 @@ class SocketEndpoint(Endpoint):
 
     def _remove(self, client: _Client) -> None:
         self._watch_client(client, None)
+        if self._speaker is client:
+            self._speaker = None
         del self._clients[client.connection.fileno()]
         client.connection.close()
 

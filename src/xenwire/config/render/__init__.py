@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, Final
 
 from xenwire.config.compare import Difference, compare
@@ -26,11 +26,11 @@ _LONGEST: Final = 60
 """The characters of a value that a message shows."""
 
 
-def render(config: DomainConfig, facts: HostFacts = _STOCK) -> bytes:
+def render(config: DomainConfig, facts: HostFacts = _STOCK, *, only: Container[str] | None = None) -> bytes:
     """Give the text of an xl.cfg of which the xl of a host makes this configuration.
 
     Keys come in groups, each device has a line, and what is as xl has it by default is left out. So is what
-    this xl has no words for: see `losses`.
+    this xl has no words for: see `losses`. `only` these keys; None: all.
     """
     sheet = Sheet(config, facts)
     groups: list[str] = []
@@ -38,7 +38,9 @@ def render(config: DomainConfig, facts: HostFacts = _STOCK) -> bytes:
         lines = [
             setting(row.key, value)
             for row in rows
-            if (row.guests is None or sheet.type in row.guests) and (value := row.value(sheet)) is not None
+            if (only is None or row.key in only)
+            and (row.guests is None or sheet.type in row.guests)
+            and (value := row.value(sheet)) is not None
         ]
         if lines:
             groups.append(f"# {heading}\n{''.join(lines)}")

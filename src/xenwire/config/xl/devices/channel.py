@@ -25,7 +25,7 @@ from xenwire.config.xl.reader import Reader, decoded
 from xenwire.errors import UsageError
 from xenwire.types import ChannelKind, ChannelName
 
-__all__ = ["read_channels"]
+__all__ = ["numbers_from_zero", "read_channels"]
 
 _KIND_KEYS: Final = ("connection", "type", "kind")
 """The first of them that is given counts."""
@@ -43,7 +43,7 @@ def read_channels(reader: Reader) -> tuple[DeviceChannel, ...]:
     The channels are numbered by their places in the list; later releases of xl leave that to libxl.
     """
     version = reader.facts.version
-    numbered = _numbers_from_zero(version)
+    numbered = numbers_from_zero(version)
     names: set[str] = set()
     channels: list[DeviceChannel] = []
     for index, item in enumerate(items(reader, "channel")):
@@ -69,8 +69,11 @@ def read_channels(reader: Reader) -> tuple[DeviceChannel, ...]:
     return tuple(channels)
 
 
-def _numbers_from_zero(version: XenVersion) -> bool:
-    """Tell whether xl numbers channels. That ended in all the series that were maintained then."""
+def numbers_from_zero(version: XenVersion) -> bool:
+    """Tell whether xl numbers channels, and so loses the first one.
+
+    That ended in all the series that were maintained then.
+    """
     if version < XenVersion(4, 18, 0):
         return True
     return version.point < {18: 5, 19: 2, 20: 1}.get(version.minor, 0)
