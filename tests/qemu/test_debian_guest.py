@@ -1,6 +1,8 @@
 """The Debian guest under a plain QEMU: systemd, udev's names of ports, Python, the agent, cloud-init."""
 
 import asyncio
+import json
+import subprocess
 
 import pytest
 
@@ -21,6 +23,21 @@ write_files:
 META_DATA = b"""\
 instance-id: one
 local-hostname: seeded
+"""
+CARD = "00:16:3e:00:00:01"
+NETWORK_CONFIG = f"""\
+version: 2
+ethernets:
+  card:
+    match: {{macaddress: "{CARD}"}}
+    addresses: [10.0.2.77/24]
+"""
+REPORT = """\
+systemctl is-system-running --wait
+cloud-init status
+cat /root/made && echo
+ls /dev/xen-channel
+ip -brief address | grep -o 10.0.2.77
 """
 
 
@@ -56,3 +73,26 @@ def test_it_does_what_its_seed_says(image, tmp_path):
         agent.close()
     finally:
         guest.close()
+
+
+def test_it_does_what_a_channel_says(host):
+    """Its name comes from the domain's, since there is no meta-data."""
+    disk, user_data, network = (host.folder / name for name in ("disk", "user-data", "network-config"))
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", host.image.disk, disk]
+    subprocess.run(argv, check=True)
+    user_data.write_bytes(USER_DATA)
+    network.write_text(NETWORK_CONFIG)
+    names = "org.qemu.guest_agent.0", "org.xenwire.seed.0"
+    config = host.config(
+        "seeded",
+        memory=512,
+        disk=[f"format=qcow2,vdev=xvda,access=rw,target={disk}"],
+        vif=[f"mac={CARD}"],
+        channels=[f"connection=socket,name={name},path={host.folder}/{name}" for name in names],
+    )
+    host.ok("create", config)
+    host.ok("channel", "seed", "seeded", "--user-data", user_data, "--network-config", network, timeout=BOOT)
+    agent = ("agent", "exec", "seeded", "--timeout", f"{BOOT}s", "--", "sh", "-c", REPORT)
+    out = host.ok(*agent, timeout=2 * BOOT).split()
+    assert out == ["running", "status:", "done", "by", "cloud-init", *names, "10.0.2.77"]
+    assert json.loads(host.ok("agent", "info", "seeded", "--json"))["host_name"] == "seeded"

@@ -145,7 +145,7 @@ async def test_the_debian_guest(build, images):
     assert b"busybox" in image.ramdisk.read_bytes()
     assert set(image.disk.read_text().split()) == set(DEBIAN_GUEST.packages)
     assert f"root=LABEL={build.label} " in image.cmdline
-    assert "etc/udev/rules.d/70-xen-channels.rules" in build.files
+    assert "etc/udev/rules.d/60-xenwire-channels.rules" in build.files
     assert "echo debian >/etc/hostname" in build.setup
     assert await build_debian_guest(build.told.append) == debian_guest() == image
     image.bzimage.unlink()
@@ -155,10 +155,17 @@ async def test_the_debian_guest(build, images):
 async def test_what_goes_into_one_image_does_not_change_another(build, tmp_path, monkeypatch):
     dom0, guest = await build(), await build_debian_guest(build.told.append)
     changed = tmp_path / "source"
-    shutil.copytree(cache.resources.files("xenwire.images"), changed)
-    monkeypatch.setattr(cache.resources, "files", lambda _package: changed)
+    resource_files = cache.resources.files
+    shutil.copytree(resource_files("xenwire.images"), changed)
+    monkeypatch.setattr(
+        cache.resources, "files", lambda name: changed if name == "xenwire.images" else resource_files(name)
+    )
     with (changed / "debian-guest-setup.sh").open("a") as script:
         script.write("# changed\n")
+    assert dom0_image(Release.BOOKWORM) == dom0
+    assert debian_guest() is None
+    assert (await build_debian_guest(build.told.append)).key != guest.key
+    monkeypatch.setattr(system.guestfiles, "read", lambda _name: b"changed")
     assert dom0_image(Release.BOOKWORM) == dom0
     assert debian_guest() is None
     assert (await build_debian_guest(build.told.append)).key != guest.key

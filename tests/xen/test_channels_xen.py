@@ -43,7 +43,7 @@ print(got == data, len(got))
 
 KILLS = """\
 log=$1 end=$2
-for round in 1 2 3 4 5 6 7 8 9 10; do
+for round in 1 2 3 4 5; do
     sleep 1.$round
     pkill -KILL -f "[x]enwire serve"
     setsid xenwire serve >>/root/serve.log 2>&1 &
@@ -52,7 +52,7 @@ for round in 1 2 3 4 5 6 7 8 9 10; do
 done
 until [ "$(tail -n 1 "$log")" = "$end" ]; do sleep 0.2; done
 """
-"""Kill the backend ten times, each once its predecessor's work goes on, and wait for the end of the log."""
+"""Kill the backend five times, each once its predecessor's work goes on, and wait for the end of the log."""
 
 
 def echoes(guest, path, data=bytes(range(256)) * 8):
@@ -116,16 +116,16 @@ def test_the_backend_is_killed_and_nobody_notices(guest):
 
 
 def test_a_log_has_each_record_once_whenever_it_is_killed(guest):
-    log, count = f"{FOLDER}/records.log", 30_000
+    log, count = f"{FOLDER}/records.log", 6_000
     guest.shell(f"xenwire channel attach $1 org.example.records --log {log}")
     device = "/dev/xen-channel/org.example.records"
-    guest.type(f"until [ -e {device} ]; do usleep 100000; done; stty -F {device} raw")
-    guest.type(
-        f"for i in $(seq 0 99); do seq $((i * 300 + 1)) $((i * 300 + 300)); usleep 200000; done >{device}"
-    )
+    # Held open: with its last descriptor a terminal loses its settings.
+    guest.type(f"until [ -e {device} ]; do usleep 100000; done; exec 3<>{device}; stty raw <&3")
+    guest.type("for i in $(seq 0 59); do seq $((i * 100 + 1)) $((i * 100 + 100)); usleep 100000; done >&3")
     guest.shell(f"until [ -s {log} ]; do sleep 0.1; done")
     guest.shell(f"cat >/root/kills; sh /root/kills {log} {count}", stdin=KILLS.encode(), timeout=400)
     guest.shell(f"seq {count} | cmp - {log}")
+    guest.type("exec 3>&-")
     guest.shell("xenwire channel detach $1 org.example.records")
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from importlib.resources import files
 from pathlib import Path
 
 import click
 
+from xenwire import guestfiles
 from xenwire.cli._output import emit, output_option
 from xenwire.cli._params import duration
 from xenwire.guest.find import Finder
 
 __all__ = ["guest"]
-
-_FILES = ("60-xenwire-channels.rules", "xenwire-channel@.service", "xenwire-guest.service")
 
 
 def _terminals(
@@ -124,10 +122,11 @@ def run(units: Path, hvc: dict[int, int]) -> None:
     "  xenwire guest file 60-xenwire-channels.rules >/etc/udev/rules.d/60-xenwire-channels.rules\n"
     "  xenwire guest file xenwire-guest.service >/etc/systemd/system/xenwire-guest.service"
 )
-@click.argument("name", type=click.Choice(_FILES))
+@click.argument("name", type=click.Choice(list(guestfiles.PLACES)))
 def file(name: str) -> None:
     """Print a file for udev or systemd.
 
-    The rule makes /dev/xen-channel/NAME, with or without Xenwire in the guest.
+    The rule makes /dev/xen-channel/NAME, with or without Xenwire in the guest; xenwire-seed.service has
+    cloud-init act on what `xenwire channel seed` gives.
     """
-    click.echo(files("xenwire.guest").joinpath("data", name).read_text(), nl=False)
+    click.echo(guestfiles.read(name), nl=False)

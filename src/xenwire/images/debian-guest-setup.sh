@@ -4,6 +4,8 @@ printf '127.0.0.1 localhost\n127.0.1.1 debian\n' >/etc/hosts
 : >/etc/machine-id # empty, not missing: each guest gets an id of its own, without the ado of a first boot
 passwd -d root
 
+systemctl enable xenwire-guest-agent.service xenwire-seed.service
+
 # An address by DHCP where there is somebody to ask; nothing waits for it.
 systemctl enable systemd-networkd.service
 systemctl mask systemd-networkd-wait-online.service

@@ -38,14 +38,18 @@ SYSTEM: Final = System(
     modules=("virtio_pci", "virtio_blk", "xen_blkfront", "ext4"),
     setup="debian-guest-setup.sh",
     files={
-        "debian-guest-agent.service": "etc/systemd/system/xen-guest-agent.service",
-        "debian-guest-channels.rules": "etc/udev/rules.d/70-xen-channels.rules",
-        "debian-guest-channels.sh": "usr/local/lib/xen-channels",
         "debian-guest-cloud.cfg": "etc/cloud/cloud.cfg.d/90-xenwire.cfg",
         "debian-guest-dhcp.network": "etc/systemd/network/80-dhcp.network",
         "debian-guest-journald.conf": "etc/systemd/journald.conf.d/xenwire.conf",
         "debian-guest-system.conf": "etc/systemd/system.conf.d/xenwire.conf",
     },
+    guest_files=(
+        "60-xenwire-channels.rules",
+        "xenwire-channel@.service",
+        "xenwire-guest-agent.service",
+        "xenwire-seed",
+        "xenwire-seed.service",
+    ),
     more={"bzimage": _bzimage},
 )
 

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from xenwire import guestfiles
 from xenwire.images import debian, mirrors, repository, rootdisk
 from xenwire.images.cache import Cache, digest
 from xenwire.images.cpio import Entry, archive
@@ -84,6 +85,8 @@ class System:
     """The script of this package that sets it up, run in its root."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Files of this package to add, and where."""
+    guest_files: tuple[str, ...] = ()
+    """Files of `xenwire.guestfiles` to add."""
     apart: tuple[str, ...] = ()
     """Packages to be taken apart, and not installed, for `more`."""
     more: Mapping[str, Callable[[Sysroot, Sysroot], bytes]] = field(default_factory=dict)
@@ -132,7 +135,7 @@ class System:
 
     def built(self, cache: Cache, packages: tuple[str, ...]) -> Built:
         """Say where it is, or would be, made of these packages."""
-        key = digest(self.recipe, "\n".join(packages).encode())
+        key = digest(self.recipe, "\n".join(packages).encode(), *map(guestfiles.read, self.guest_files))
         return Built(key, cache.folder / f"{self.name}-{key}", packages)
 
     async def _fetch(self, cache: Cache, work: Path, progress: Progress) -> tuple[str, ...]:
@@ -159,9 +162,11 @@ class System:
         repo, files = work / "repository", work / "files"
         repo.mkdir()
         files.mkdir()
-        for name, place in self.files.items():
+        added = {place: _resource(name) for name, place in self.files.items()}
+        added |= {f"{guestfiles.PLACES[name]}/{name}": guestfiles.read(name) for name in self.guest_files}
+        for place, data in added.items():
             (files / place).parent.mkdir(parents=True, exist_ok=True)
-            (files / place).write_bytes(_resource(name))
+            (files / place).write_bytes(data)
         setup = work / "setup"
         setup.write_bytes(_resource(self.setup))
         await rootdisk.make(
