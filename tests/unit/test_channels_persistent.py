@@ -136,6 +136,20 @@ async def test_a_domain_that_is_saved_finds_them_under_their_numbers(store, tool
     await until_saved(store, [False, False])
 
 
+async def test_a_guest_that_has_looked_too_early_is_given_it_again(store, toolstack, monkeypatch):
+    monkeypatch.setattr(returning, "_ANSWER", 0.02)
+    await keep(store, Remembered(channel("a", 3), saved=True))
+    await toolstack.create(7)
+    state, seen = "/local/domain/7/device/console/3/state", []
+    async with asyncio.timeout(5), store.watch(state) as changes:
+        async for _ in changes:
+            value = await store.get(state)
+            if value != (seen or [None])[-1]:
+                seen.append(value)
+            if seen[-2:] == [None, b"1"] and len(seen) > 3:
+                break
+
+
 async def test_a_domain_that_has_one_already(store, toolstack):
     await keep(store, Remembered(channel("a", 2)), Remembered(channel("b", 5)))
     await store.write_all(replace(channel("b", 2), domid=DomId(7)).nodes())

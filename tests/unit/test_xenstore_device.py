@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import io
+import select
 import socket
 import threading
 from contextlib import asynccontextmanager
@@ -62,12 +63,23 @@ async def test_each_message_is_one_write(device):
     async with dialogue(device) as (store, peer), asyncio.TaskGroup() as group:
         for i in range(10):
             group.create_task(store.read(f"/{i}"))
-        frames = []
-        for i in range(10):
+        for _ in range(10):
             packet = await asyncio.get_running_loop().sock_recv(device.kernel, 65536)
-            frames += peer._decoder.feed(packet)
-            assert len(frames) == i + 1
-        await peer.send(b"".join(frame.encode() for frame in frames))  # and replies may be glued
+            (frame,) = peer._decoder.feed(packet)
+            await peer.send(frame.encode())
+
+
+async def test_a_request_waits_for_the_reply_to_the_one_before(device):
+    """Linux sends a request's bytes out of the buffer into which the next write goes."""
+    async with dialogue(device) as (store, peer), asyncio.TaskGroup() as group:
+        first, second = (group.create_task(store.read(f"/{i}")) for i in range(2))
+        request = await peer.next()
+        assert not select.select([device.kernel], [], [], 0.1)[0]
+        await peer.event("/elsewhere", "77")
+        assert not select.select([device.kernel], [], [], 0.1)[0]
+        await peer.reply(request, b"1")
+        await peer.reply(await peer.next(), b"2")
+        assert (await first, await second) == (b"1", b"2")
 
 
 async def test_nobody_waits_until_the_device_is_writable(device, monkeypatch):
@@ -100,12 +112,14 @@ async def test_errno_of_a_write_fails_its_request_alone(device):
     device.refused[Op.WATCH] = errno.EEXIST
     async with dialogue(device) as (store, peer):
         other = asyncio.create_task(store.read("/a"))
-        request = await peer.next()
+        await peer.reply(await peer.next(), b"1")
         with pytest.raises(StoreConflict, match="cannot watch /a"):
             async with store.watch("/a"):
                 pass
-        await peer.reply(request, b"1")
         assert await other == b"1"
+        again = asyncio.create_task(store.read("/b"))
+        await peer.reply(await peer.next(), b"2")
+        assert await again == b"2"
 
 
 async def test_payload_has_less_room(device):

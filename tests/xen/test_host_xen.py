@@ -48,6 +48,21 @@ async def main():
 asyncio.run(main())
 """
 
+CONCURRENT = """\
+import asyncio
+from xenwire.xenstore import Store
+
+async def main():
+    async with Store.connect("/dev/xen/xenbus") as store:
+        paths = [f"/tool/xenwire-test/{number}" for number in range(100)]
+        await asyncio.gather(*(store.write(path, path * 9) for path in paths))
+        values = await asyncio.gather(*(store.read_text(path) for path in paths))
+        await store.rm("/tool/xenwire-test")
+        print(values == [path * 9 for path in paths])
+
+asyncio.run(main())
+"""
+
 INTERRUPT = """\
 env --default-signal=INT xenwire create guest.cfg &
 while [ "$(xl list | wc -l)" = 2 ]; do sleep 0.05; done
@@ -244,6 +259,10 @@ async def test_ctrl_c_and_a_deadline_leave_nothing(ok, refused, write):
     await assert_clean(ok)
     assert (await refused("create", "guest.cfg", "--timeout", "500ms"))[0] == 5
     await assert_clean(ok)
+
+
+async def test_the_kernels_way_to_the_store_keeps_requests_apart(ok):
+    assert await ok("python3", "-c", CONCURRENT) == "True\n"
 
 
 async def test_a_dry_run_does_nothing(ok, write):

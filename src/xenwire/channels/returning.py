@@ -1,9 +1,11 @@
 """Bringing channels back: to a domain that has rebooted, or was restored.
 
-They are attached as soon as the domain is introduced, before its processors run. A guest that is restored
-looks for the channels that it knew, under their numbers, and would give up those that come later
-(linux: drivers/xen/xenbus/xenbus_probe.c, xenbus_dev_resume). One that boots finds its terminals best if they
-are numbered without a gap. The two are told apart by the toolstack's word, which had the guest suspend.
+They are attached as soon as the toolstack has written /vm/$UUID for a domain, long before its processors run.
+A guest that is restored looks for the channels that it knew, under their numbers, and gives up those that
+come later: they are taken away again, so that it lets go of them too, and attached anew (linux:
+drivers/xen/xenbus/xenbus_probe.c, xenbus_dev_resume, xenbus_dev_changed). One that boots finds its terminals
+best if they are numbered without a gap. The two are told apart by the toolstack's word, which had the guest
+suspend.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from xenwire.channels.attach import attach
-from xenwire.channels.keys import read_channels
+from xenwire.channels.attach import attach, remove
+from xenwire.channels.keys import Channel, XenbusState, read_channels
 from xenwire.channels.persistent import PERSISTENT, forget, known, remember, remembered, uuid_of
-from xenwire.errors import Conflict, XenwireError
+from xenwire.errors import Conflict, TimedOut, XenwireError
 from xenwire.types import DevId, DomId
 from xenwire.xenstore.errors import StoreClosed
 
@@ -35,6 +37,8 @@ _log = logging.getLogger(__name__)
 _ABSENCE: Final = 60.0
 """Seconds that a domain may take to reboot before the channels of its configuration are forgotten."""
 _TIMEOUT: Final = 30.0  # seconds that a channel has to be served
+_ANSWER: Final = 10.0  # seconds that a guest that was restored has to look for a channel
+_ATTEMPTS: Final = 12
 
 
 class Returning:
@@ -44,6 +48,7 @@ class Returning:
         """`most`: the highest devid that a guest can have."""
         self._store, self._most = store, most
         self._there: dict[uuids.UUID, tuple[DomId, Listener]] = {}
+        self._awaited: dict[uuids.UUID, Listener] = {}
         self._away_since: dict[uuids.UUID, float] = {}
 
     async def run(self) -> None:
@@ -57,16 +62,26 @@ class Returning:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), _ABSENCE if self._away_since else None)
                     changed.clear()
-                    await self._look(tasks)
+                    await self._look(tasks, changed)
         finally:
-            for listener in (*listeners, *(listener for _, listener in self._there.values())):
+            listeners += [*self._awaited.values(), *(listener for _, listener in self._there.values())]
+            for listener in listeners:
                 listener.close()
 
-    async def _look(self, tasks: asyncio.TaskGroup) -> None:
+    async def _await(self, uuid: uuids.UUID, changed: asyncio.Event) -> None:
+        """Learn of a domain of this uuid before it is introduced, as far as its memory is restored first."""
+        if uuid not in self._awaited:
+            self._awaited[uuid] = await self._store.listen(f"/vm/{uuid}", changed.set)
+
+    async def _look(self, tasks: asyncio.TaskGroup, changed: asyncio.Event) -> None:
         # While one is migrated within a host, two have one uuid: the later counts.
         domids = sorted(DomId(name) for name in await self._store.names("/local/domain") if name.isdecimal())
         domains = {uuid: domid for domid in domids if (uuid := await uuid_of(self._store, domid))}
-        for uuid in await known(self._store):
+        remembered_uuids = await known(self._store)
+        for uuid in set(self._awaited) - set(remembered_uuids):
+            self._awaited.pop(uuid).close()
+        for uuid in remembered_uuids:
+            await self._await(uuid, changed)
             domid = domains.get(uuid)
             found, listener = self._there.get(uuid, (None, None))
             if domid != found and listener is not None:
@@ -103,15 +118,36 @@ class Returning:
         missing = [
             each for each in await remembered(self._store, uuid, domid) if each.channel.name not in there
         ]
+        restored = []
         for each in missing:
             try:
-                await self._attach(uuid, each)
+                attached = await self._attach(uuid, each)
             except StoreClosed:
                 raise
             except XenwireError as error:
                 _log.warning("domain %s: channel %s does not come back: %s", domid, each.channel.name, error)
+            else:
+                restored += [attached] * each.saved
+        await asyncio.gather(*(self._have_found(channel) for channel in restored))
 
-    async def _attach(self, uuid: uuids.UUID, wanted: Remembered) -> None:
+    async def _have_found(self, channel: Channel) -> None:
+        """See to it that a guest that was restored finds a channel, if it has looked too early."""
+        initialising = str(int(XenbusState.INITIALISING)).encode()
+        for _ in range(_ATTEMPTS):
+            with suppress(TimedOut):
+                path = channel.frontend / "state"
+                await self._store.wait_for(path, lambda state: state != initialising, _ANSWER)
+                return
+            await self._store.transact(partial(remove, channel=channel))
+            try:
+                await attach(self._store, channel, most=self._most, timeout=_TIMEOUT)
+            except StoreClosed:
+                raise
+            except XenwireError as error:  # the domain has gone, perhaps
+                _log.info("channel %s is not attached again: %s", channel.frontend, error)
+                return
+
+    async def _attach(self, uuid: uuids.UUID, wanted: Remembered) -> Channel:
         anywhere = replace(wanted.channel, devid=DevId(0))
         attached = None
         if wanted.saved:
@@ -121,6 +157,7 @@ class Returning:
             attached = await attach(self._store, anywhere, most=self._most, timeout=_TIMEOUT)
         again = replace(wanted, channel=attached, saved=False)
         await self._store.transact(lambda t: remember(t, uuid, [again]))
+        return attached
 
 
 async def _note_saved(t: Transaction, uuid: uuids.UUID) -> None:

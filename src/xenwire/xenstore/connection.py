@@ -110,6 +110,7 @@ class Connection:
         try:
             for message in self._session.receive(data):
                 if isinstance(message, Reply):
+                    self._link.answered()
                     self._settle(message)
                 elif watcher := self._watchers.get(message.token):
                     watcher.changed(message.path)

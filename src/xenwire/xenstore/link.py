@@ -46,6 +46,9 @@ class Link(Protocol):
     def send(self, req_id: int, message: bytes) -> None:
         """Send a message some time after this; never blocks, never fails."""
 
+    def answered(self) -> None:
+        """Learn that a reply has come to what was sent."""
+
     def abort(self) -> None:
         """End at once, dropping what is not sent yet. May be called more than once."""
 
@@ -116,6 +119,9 @@ class SocketLink(asyncio.Protocol):
         self._ended.set_result(None)
         self._receiver.lost(exc)
 
+    def answered(self) -> None:
+        """Do nothing: a socket takes any number of requests."""
+
     def abort(self) -> None:
         """End at once, dropping what is not sent yet."""
         self._transport.abort()
@@ -130,6 +136,10 @@ class DeviceLink:
 
     Its poll never reports that one may write, and before Linux 4.11 a write waits for the reply: a
     thread of its own writes, one message a write. A failed write is the reply to its request.
+
+    Each request waits for the reply to the one before. Linux from 4.11 on takes a request's bytes out of the
+    buffer that the next write fills, sooner or later: replies to other paths than were asked for were seen
+    with 6.1.
     """
 
     max_payload = DEVICE_MAX_PAYLOAD
@@ -137,6 +147,7 @@ class DeviceLink:
     def __init__(self, device: io.FileIO) -> None:
         self._device = device
         self._messages: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
+        self._replies = threading.Semaphore(0)
         self._open = True
 
     async def start(self, receiver: Receiver) -> None:
@@ -150,12 +161,17 @@ class DeviceLink:
         """Send a message after those before it."""
         self._messages.put((req_id, message))
 
+    def answered(self) -> None:
+        """Send the next message."""
+        self._replies.release()
+
     def abort(self) -> None:
         """End at once, dropping what is not sent yet; a write under way is still finished by its thread."""
         if self._open:
             self._open = False
             self._loop.remove_reader(self._device.fileno())
             self._messages.put(None)
+            self._replies.release()
 
     async def wait_closed(self) -> None:
         """Do nothing: `abort` has told the event loop, and the thread closes the device."""
@@ -181,6 +197,7 @@ class DeviceLink:
                 req_id, message = item
                 try:
                     device.write(message)
+                    self._replies.acquire()
                 except OSError as error:
                     with suppress(RuntimeError):  # the event loop has closed: nobody waits for the reply
                         self._loop.call_soon_threadsafe(self._receiver.refused, req_id, error)
