@@ -199,6 +199,66 @@ async def test_an_error_without_id_is_that_of_the_only_command(pair):
     assert (await run(qmp.execute("next"), peer.answer(1)))[0] == 1
 
 
+async def test_commands_out_of_band_wait_for_nobody(ends):
+    ours, peer = ends
+    greeting = {"QMP": {"version": VERSION, "capabilities": ["oob"]}}
+
+    async def serve():
+        await peer.say(greeting)
+        assert (await peer.answer({}))["arguments"] == {"enable": ["oob"]}
+        long = await peer.hear()
+        assert (await peer.answer("quick"))["exec-oob"] == "yank"
+        await peer.say({"return": "long", "id": long["id"]})
+
+    async def use():
+        async with QmpClient.connect(SocketTransport(ours)) as qmp:
+            assert qmp.out_of_band
+            long = asyncio.create_task(qmp.execute("long"))
+            await asyncio.sleep(0)
+            assert await qmp.execute("yank", out_of_band=True) == "quick"
+            assert await long == "long"
+
+    await run(serve(), use())
+
+
+async def test_what_is_given_up_before_its_turn_is_never_sent(pair):
+    qmp, peer = pair
+    first = asyncio.create_task(qmp.execute("first"))
+    command = await peer.hear()
+    await failure(qmp.execute("never", timeout=0.01), TimedOut)
+    waiting = asyncio.create_task(qmp.execute("cancelled"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await peer.say({"return": 1, "id": command["id"]})
+    assert await first == 1
+    assert (await run(qmp.execute("next"), peer.answer(2)))[1]["execute"] == "next"
+
+
+async def test_outcomes_and_events_are_told_in_their_order(pair):
+    qmp, peer = pair
+    told = []
+
+    class Sink:
+        def put(self, event):
+            told.append(event.name)
+
+        def fail(self, error):
+            told.append("end")
+
+    with qmp.telling(Sink()):
+        qmp.submit("x", {}, lambda outcome: told.append(outcome.value))
+        command = await peer.hear()
+        stop = {"event": "A", "timestamp": {"seconds": 1, "microseconds": 0}}
+        await peer.say(stop, {"return": 1, "id": command["id"]}, stop | {"event": "B"})
+        assert (await run(qmp.execute("next"), peer.answer(2)))[0] == 2
+        peer.sock.shutdown(socket.SHUT_RDWR)
+        await failure(qmp.execute("last"), Unreachable)
+    assert told == ["A", 1, "B", "end"]
+    with pytest.raises(Unreachable):
+        qmp.submit("x", {}, told.append)
+
+
 @pytest.mark.parametrize(
     ("said", "cause"),
     [
@@ -280,6 +340,25 @@ async def test_a_command_cut_short_ends_the_connection(pair):
     await failure(qmp.execute("say", text="x" * 5_000_000, timeout=0.05), TimedOut)
     error = await failure(qmp.execute("next"), Unreachable)
     assert "cut short" in str(error)
+
+
+async def test_a_stream_that_takes_nothing_does_not_take_memory_either(ends):
+    ours, peer = ends
+
+    async def serve():
+        await peer.say(GREETING)
+        await peer.answer({})
+
+    async def use():
+        reader, writer = await asyncio.open_connection(sock=ours)
+        async with QmpClient.connect(StreamTransport(reader, writer)) as qmp:
+            with pytest.raises(Unreachable, match="cut short"):
+                for _ in range(100):
+                    await failure(qmp.execute("say", text="x" * 200_000, timeout=0.001), TimedOut)
+            assert writer.transport.get_write_buffer_size() < 1_000_000
+        writer.transport.abort()
+
+    await run(serve(), use())
 
 
 async def test_no_greeting_in_time(ends):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +16,9 @@ from xenwire.devicemodel.nodes import Command
 from xenwire.hosts import connect
 from xenwire.runtime.main import run
 from xenwire.types import DomId
+
+if TYPE_CHECKING:
+    from xenwire.qemu.qmp.client import EventStream
 
 __all__ = ["dm"]
 
@@ -78,6 +83,64 @@ def backends(domain: str, host: str | None) -> None:
 
     found = run(main())
     emit(({"type": type_, "listed": found.listed is not None} for type_ in found.types), ("type", "listed"))
+
+
+@dm.command(
+    epilog="\b\nExamples:\n  xenwire dm qmp web query-status"
+    """\n  xenwire dm qmp web eject '{"id": "ide-5632"}'"""
+    "\n  xenwire dm qmp web --events"
+)
+@domain_argument
+@click.argument("command", required=False)
+@click.argument("arguments", metavar="[ARGUMENTS-JSON]", required=False)
+@click.option("--events", is_flag=True, help="Follow events until interrupted, one JSON object a line.")
+@click.option(
+    "--timeout", type=duration, default="10s", show_default=True, help="How long QEMU may take to answer."
+)
+@host_option
+def qmp(
+    domain: str, command: str | None, arguments: str | None, events: bool, timeout: float, host: str | None
+) -> None:
+    """Give QEMU's monitor of DOMAIN a command, and print what it returns as JSON.
+
+    With --events, events follow, until QEMU ends or you interrupt. With neither, print the path of the socket
+    where any program that speaks QMP can connect.
+    """
+    from xenwire.qemu.qmp.connect import connect_unix
+
+    given = _arguments(arguments)
+
+    async def main() -> None:
+        async with connect(host) as where:
+            path = await (await where.find(domain)).device_model.monitor()
+        if command is None and not events:
+            click.echo(path)
+            return
+        async with connect_unix(path, peer=f"domain {domain}", timeout=timeout) as monitor:
+            with monitor.events() as stream:
+                if command is not None:
+                    click.echo(json.dumps(await monitor.execute(command, given, timeout=timeout), indent=2))
+                if events:
+                    await _show(stream)
+
+    run(main())
+
+
+async def _show(stream: EventStream) -> None:
+    """Print events. Raises Unreachable when the monitor is gone."""
+    async for event in stream:
+        fields = {"event": event.name, "data": event.data, "timestamp": event.timestamp}
+        click.echo(json.dumps(fields))
+
+
+def _arguments(text: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError as error:
+        raise click.BadParameter(f"{error}", param_hint="ARGUMENTS-JSON") from error
+    if not isinstance(value, dict):
+        raise click.BadParameter("expected a JSON object", param_hint="ARGUMENTS-JSON")
+    return value
 
 
 @dm.command(epilog="\b\nExamples:\n  xenwire dm command web pause\n  xenwire dm command web continue")

@@ -18,15 +18,26 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from xenwire.devicemodel.arguments import read_arguments
 from xenwire.devicemodel.backends import served_types
-from xenwire.devicemodel.nodes import PAUSED, RUNNING, Command, DeviceModelNodes, RunState, pid_path
+from xenwire.devicemodel.nodes import (
+    PAUSED,
+    RUNNING,
+    Command,
+    DeviceModelNodes,
+    RunState,
+    monitor_sockets,
+    pid_path,
+)
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
 from xenwire.qemu.capabilities import capabilities
 from xenwire.qemu.chardev import parse_filename
 from xenwire.qemu.launch import Launch
 from xenwire.qemu.process import Qemu
 from xenwire.qemu.program import find_qemu
+from xenwire.qemu.qmp.broker.access import Access
+from xenwire.qemu.qmp.broker.broker import Broker
 from xenwire.qemu.qmp.client import EventStream, QmpClient, QmpError
 from xenwire.qemu.qmp.session import Event
+from xenwire.runtime.places import run_dir
 from xenwire.runtime.process import ExitStatus, ProcessRef
 from xenwire.types import DomId, StorePath
 from xenwire.xenstore.perms import Permissions
@@ -153,9 +164,13 @@ class Agent:
 
     async def _advertise(self, types: Sequence[str]) -> None:
         owned = Permissions.parse("n0", f"n{self._domid}")
-        for path in (self._nodes.backends, *(self._nodes.backends / type_ for type_ in types)):
+
+        async def own(path: StorePath) -> None:
             await self._store.mkdir(path)
             await self._store.set_perms(path, owned)
+
+        await own(self._nodes.backends)
+        await asyncio.gather(*(own(self._nodes.backends / type_) for type_ in types))
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Launch]:
@@ -173,33 +188,52 @@ class Agent:
         """Tell that QEMU runs, then follow it and the toolstack until it ends."""
         try:
             with qemu.qmp.events() as events:
-                await self._publish(qemu.qmp)
-                async with asyncio.TaskGroup() as tasks:
-                    following = tasks.create_task(self._follow(qemu.qmp, events))
-                    obeying = [
-                        tasks.create_task(self._obey(qemu.qmp)),
-                        *(tasks.create_task(backend.follow(qemu.qmp)) for backend in self._backends),
-                    ]
-                    status = await qemu.wait()
-                    for task in obeying:
-                        task.cancel()
-                    # The reason of its end may be among what it said last.
-                    await asyncio.wait([following], timeout=_LAST_EVENTS)
-                    following.cancel()
-                return status
-        except* XenwireError as group:
-            failed = group.exceptions[0]
+                async with self._offered(qemu.qmp):
+                    await self._publish(qemu.qmp)
+                    return await self._follow_all(qemu, events)
+        except XenwireError as error:
+            failed = error
         # Where QEMU ends, whatever is being asked of it fails, and that is not the reason.
         ended = await qemu.ended()
         if ended is None:
             raise failed
         return ended
 
+    @asynccontextmanager
+    async def _offered(self, qmp: QmpClient) -> AsyncIterator[None]:
+        """Offer QEMU's monitor to any number of clients, and tell where."""
+        full, read_only = monitor_sockets(run_dir(), self._domid)
+        async with Broker.serve(qmp, {full: Access.FULL, read_only: Access.MONITOR}):
+            await asyncio.gather(
+                self._store.write(self._nodes.qmp, str(full)),
+                self._store.write(self._nodes.qmp_read_only, str(read_only)),
+            )
+            yield
+
+    async def _follow_all(self, qemu: Qemu, events: EventStream) -> ExitStatus:
+        """Follow QEMU and the toolstack until QEMU ends."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                following = tasks.create_task(self._follow(qemu.qmp, events))
+                obeying = [
+                    tasks.create_task(self._obey(qemu.qmp)),
+                    *(tasks.create_task(backend.follow(qemu.qmp)) for backend in self._backends),
+                ]
+                status = await qemu.wait()
+                for task in obeying:
+                    task.cancel()
+                # The reason of its end may be among what it said last.
+                await asyncio.wait([following], timeout=_LAST_EVENTS)
+                following.cancel()
+            return status
+        except* XenwireError as group:
+            failed = group.exceptions[0]
+        raise failed
+
     async def _publish(self, qmp: QmpClient) -> None:
         for backend in self._backends:
             await backend.publish(qmp)
-        await self._publish_serial_ports(qmp)
-        await self._tell_runstate(qmp)
+        await asyncio.gather(self._publish_serial_ports(qmp), self._tell_runstate(qmp))
         await self._store.write(self._nodes.state, RUNNING)
 
     async def _follow(self, qmp: QmpClient, events: EventStream) -> None:
@@ -272,8 +306,9 @@ class Agent:
             if await t.get_text(self._nodes.agent) != self._me:
                 return
             await t.write(self._nodes.runstate, state)
-            with suppress(NotFound):
-                await t.rm(self._nodes.state)
+            for path in (self._nodes.state, self._nodes.qmp, self._nodes.qmp_read_only):
+                with suppress(NotFound):
+                    await t.rm(path)
             if error is not None:
                 await t.write(self._nodes.failure, json.dumps(error.as_dict(), default=str))
 

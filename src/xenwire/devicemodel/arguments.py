@@ -5,6 +5,7 @@ That is how libxl hands them to a Linux stub domain (xen: tools/libs/light/libxl
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -37,4 +38,6 @@ async def read_arguments(store: Store, domid: DomId) -> list[str]:
         names = sorted(await store.list(root), key=lambda name: (len(name), name))
     except NotFound:
         raise NotFound(f"domain {domid} has no arguments for a device model", reason=f"no {root}") from None
-    return [os.fsdecode(await store.read(root / name)) for name in names]
+    return [
+        os.fsdecode(value) for value in await asyncio.gather(*(store.read(root / name) for name in names))
+    ]

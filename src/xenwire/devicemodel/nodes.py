@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from xenwire.types import DOM0, DomId, StorePath
 
-__all__ = ["Command", "DeviceModelNodes", "RunState", "pid_path"]
+__all__ = ["Command", "DeviceModelNodes", "RunState", "monitor_sockets", "pid_path"]
 
 RUNNING: Final = "running"
 """What a device model writes to `$QEMU/state` once it serves (seeds 000 and 001), and after `continue`."""
@@ -83,9 +84,24 @@ class DeviceModelNodes:
         return self.root / "agent"
 
     @property
+    def qmp(self) -> StorePath:
+        """Path of the socket where QEMU's monitor is offered to the toolstack; by the device model."""
+        return self.root / "qmp"
+
+    @property
+    def qmp_read_only(self) -> StorePath:
+        """Path of the socket where it is offered to those who only read; by the device model."""
+        return self.root / "qmp-ro"
+
+    @property
     def qemu(self) -> StorePath:
         """QEMU's process, as `pid:start`; by the device model."""
         return self.root / "qemu"
+
+
+def monitor_sockets(folder: Path, domid: DomId) -> tuple[Path, Path]:
+    """Give where a device model offers its monitor: to the toolstack, and to those who only read."""
+    return folder / f"qmp-{domid}.sock", folder / f"qmp-{domid}-ro.sock"
 
 
 def pid_path(domid: DomId) -> StorePath:

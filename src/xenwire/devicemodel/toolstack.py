@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.backends import Backends, read_backends
-from xenwire.devicemodel.nodes import RUNNING, Command, DeviceModelNodes, RunState
+from xenwire.devicemodel.nodes import RUNNING, Command, DeviceModelNodes, RunState, monitor_sockets
 from xenwire.errors import TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.runtime.daemon import Daemon
 from xenwire.runtime.lock import FileLock
@@ -35,6 +35,7 @@ class DeviceModel:
         self._store = store
         self._domid = domid
         self._nodes = DeviceModelNodes(domid)
+        self._folder = locks
         self._lock = FileLock(locks / f"dm-{domid}.lock")
 
     @property
@@ -81,6 +82,17 @@ class DeviceModel:
             return RunState.CRASHED
         return told
 
+    async def monitor(self) -> Path:
+        """Give the socket where it offers QEMU's monitor. Raises Unreachable if it offers none."""
+        path = await self._store.get_text(self._nodes.qmp)
+        if path is None:
+            raise Unreachable(
+                f"domain {self._domid} has no monitor",
+                reason=f"its device model has written no {self._nodes.qmp}",
+                hint=f"see: xenwire dm status {self._domid}",
+            )
+        return Path(path)
+
     async def process(self) -> ProcessRef | None:
         """Give the agent's process, as it announced itself."""
         return await self._process(self._nodes.agent)
@@ -91,6 +103,8 @@ class DeviceModel:
         for process in (await self.process(), qemu):
             if process is not None:
                 await process.end()
+        for left in monitor_sockets(self._folder, self._domid):
+            left.unlink(missing_ok=True)
 
     async def _process(self, path: StorePath) -> ProcessRef | None:
         """Read a process; nonsense is none."""

@@ -128,17 +128,19 @@ class QmpSession:
         self._skipping = False
         self._line_ended = True
 
-    def command(self, name: str, arguments: Mapping[str, Any] | None = None) -> Command:
-        """Encode a command under a new id.
+    def command(
+        self, name: str, arguments: Mapping[str, Any] | None = None, *, out_of_band: bool = False
+    ) -> Command:
+        """Encode a command under a new id. `out_of_band`: one that does not wait for those before it.
 
         Raises TypeError or ValueError for arguments that JSON or UTF-8 has no form for.
         """
         self._commands += 1
         command_id = f"{self._prefix}-{self._commands}"
-        body: dict[str, Any] = {"execute": name, "id": command_id}
+        body: dict[str, Any] = {"exec-oob" if out_of_band else "execute": name, "id": command_id}
         if arguments:
             body["arguments"] = arguments
-        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        text = _ENCODER.encode(body)
         return Command(command_id, text.encode() + b"\r\n")
 
     def resync(self) -> bytes:
@@ -187,11 +189,13 @@ class QmpSession:
             self._skipping = True
 
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+"""Gives the shortest form: QEMU reads a monitor byte by byte."""
 _LINE_START: Final = re.compile(rb"(?<=\n)(?=\{)")
 _BLANKS: Final = b" \t\r\n"
 _OPEN: Final = ord("{")
 _BRACKETS: Final = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
-_BRACKET_OR_QUOTE: Final = re.compile(rb'["{}\[\]]')
+_BRACKET_OR_STRING: Final = re.compile(rb'[{}\[\]]|"(?:[^"\\]|\\.)*+"|"', re.DOTALL)
 _QUOTE_OR_BACKSLASH: Final = re.compile(rb'["\\]')
 
 
@@ -227,7 +231,7 @@ class _Cutter:
                     "QEMU sent what is no QMP message", reason=_excerpt(buffer[:101].decode(errors="replace"))
                 )
         at = self._scanned
-        while found := (_QUOTE_OR_BACKSLASH if self._in_string else _BRACKET_OR_QUOTE).search(buffer, at):
+        while found := (_QUOTE_OR_BACKSLASH if self._in_string else _BRACKET_OR_STRING).search(buffer, at):
             token, at = found[0], found.end()
             if token in _BRACKETS:
                 self._depth += _BRACKETS[token]
@@ -240,7 +244,7 @@ class _Cutter:
                     )
             elif token == b"\\":
                 at += 1  # over the character behind it, which may not be there yet
-            else:
+            elif token == b'"':  # else it is a string that is whole
                 self._in_string = not self._in_string
         self._scanned = max(at, len(buffer))
         return 0
