@@ -16,6 +16,7 @@ from xenwire.channels.options import Options
 from xenwire.channels.persistent import Remembered, forget, remember
 from xenwire.channels.ringend import Rings
 from xenwire.channels.server import ChannelServer
+from xenwire.channels.spool import HEADER
 from xenwire.channels.statistics import ChannelStatistics
 from xenwire.hypervisor.loopback import LoopbackEventChannels, LoopbackGrants
 from xenwire.types import ChannelKind, ChannelName, DevId, DomId
@@ -260,6 +261,28 @@ async def test_detach(store, backend, guest, tmp_path):
     await asyncio.sleep(0)
     await guest.say(6)
     await guest.until(6)
+
+
+async def test_an_error_that_is_too_long_for_the_store(store, backend, guest, tmp_path):
+    await attach(store, channel(ChannelKind.SOCKET, "/" + "x" * 2500, devid=2))
+    await attach(store, channel(ChannelKind.PATH, tmp_path / "log"))
+    await guest.until(2)
+    error = f"/local/domain/0/backend/console/{guest.domid}/2/error"
+    assert "2501 bytes" in (await store.wait_for(error, bool, 5)).decode()
+    await guest.connect()
+    await guest.write(b"served")
+    await eventually(lambda: (tmp_path / "log").read_bytes() == b"served")
+
+
+async def test_a_guest_cannot_ask_for_a_larger_spool(store, backend, guest, tmp_path):
+    wire = channel(ChannelKind.SOCKET, tmp_path / "s")
+    await store.write(wire.frontend / "limit", "999999999")
+    for node in wire.nodes():
+        if node.path.name != "limit":
+            await store.write(node.path, node.value)
+    await guest.until(2)
+    (spool,) = (tmp_path / "spools").iterdir()
+    assert spool.stat().st_size == HEADER + (1 << 20)
 
 
 async def test_nodes_that_vanish(store, backend, guest, tmp_path):

@@ -165,6 +165,35 @@ async def test_anothers_domain_gets_none(store, toolstack):
     assert await toolstack.channels(7, 0) == []
 
 
+async def test_nonsense_in_one_domain_costs_the_others_nothing(store, toolstack):
+    other = uuids.UUID(int=7)
+    await store.write("/local/domain/0/backend/console/7/1/name", "of no kind")
+    await keep(store, Remembered(channel("a")))
+    await store.transact(lambda t: remember(t, other, [Remembered(channel("b"))]))
+    await toolstack.create(7)
+    await toolstack.create(8, other)
+    assert await toolstack.channels(8, 1) == [("b", 1)]
+
+
+async def test_a_guest_may_say_suspend_as_often_as_it_likes(store, toolstack):
+    await store.write_all(replace(channel("a"), domid=DomId(7)).nodes())
+    await toolstack.create(7)
+    await keep(store, Remembered(channel("a")))
+    for _ in range(200):
+        await store.write("/local/domain/7/control/shutdown", "suspend")
+    await until_saved(store, [True])
+    other = uuids.UUID(int=7)
+    await store.transact(lambda t: remember(t, other, [Remembered(channel("b"))]))
+    await toolstack.create(8, other)
+    assert await toolstack.channels(8, 1)
+
+
+async def test_channels_of_the_toolstacks_own_keep_their_numbers(store, toolstack):
+    await keep(store, Remembered(channel("a", 5), above=DevId(2)))
+    await toolstack.create(7)
+    assert await toolstack.channels(7, 1) == [("a", 3)]
+
+
 async def test_a_configurations_channels_are_forgotten_with_the_domain(store, toolstack, monkeypatch):
     monkeypatch.setattr(returning, "_ABSENCE", 0.05)
     await toolstack.create(7)

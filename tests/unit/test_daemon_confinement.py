@@ -1,7 +1,6 @@
 """The backend in a process that has given up what it does not need: all it does goes on, and restarts."""
 
 import asyncio
-import contextlib
 import json
 import os
 import stat
@@ -18,26 +17,12 @@ from xenwire.channels.keys import OUR_TYPE, Channel
 from xenwire.channels.options import Options
 from xenwire.runtime.daemon import Daemon
 from xenwire.types import ChannelKind, ChannelName, DevId, DomId
-from xenwire.xenstore import Store
-from xenwire.xenstored import server
 
 PROGRAM = str(Path(__file__).with_name("confined_backend.py"))
 NOBODY = 65534
 RESTARTS = 3
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user, or give files away")
-
-
-@pytest.fixture
-async def store(short_tmp):
-    ready = asyncio.Event()
-    daemon = asyncio.create_task(server.serve(short_tmp / "store.sock", ready=ready.set))
-    await ready.wait()
-    async with Store.connect(short_tmp / "store.sock") as store:
-        yield store
-    daemon.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await daemon
 
 
 async def start(folder, *user):

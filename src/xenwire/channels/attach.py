@@ -16,7 +16,7 @@ from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, r
 from xenwire.channels.nodes import read_error
 from xenwire.channels.persistent import forget, uuid_of
 from xenwire.errors import Conflict, NotFound, TimedOut
-from xenwire.types import DevId, StorePath
+from xenwire.types import DOM0, DevId, StorePath
 from xenwire.xenstore import Store, Transaction
 
 __all__ = ["MOST_CHANNELS", "attach", "detach", "detach_all", "remove", "wait_served"]
@@ -48,7 +48,7 @@ async def attach(
     try:
         return await wait_served(store, attached, states=states, timeout=timeout)
     except BaseException:
-        await store.transact(lambda t: remove(t, attached))
+        await store.transact(lambda t: _remove_ours(t, attached))
         raise
 
 
@@ -131,11 +131,19 @@ async def remove(t: Transaction, channel: Channel) -> None:
             await t.rm(path)
 
 
+async def _remove_ours(t: Transaction, channel: Channel) -> None:
+    """Remove a channel's nodes, unless another toolstack has taken its number meanwhile."""
+    if await t.get(channel.backend / "type") == OUR_TYPE.encode():
+        await remove(t, channel)
+
+
 async def _write(t: Transaction, channel: Channel, most: int) -> Channel:
     home = StorePath(f"/local/domain/{channel.domid}")
     message = f"cannot attach channel {channel.name!r}"
     if not await t.exists(home):
         raise NotFound(message, reason=f"there is no domain {channel.domid}", hint="see: xenwire list")
+    if channel.backend_domid != DOM0 and not await t.exists(f"/local/domain/{channel.backend_domid}"):
+        raise NotFound(message, reason=f"there is no domain {channel.backend_domid}, where it is to end")
     if channel.name in {other.name for other in await read_channels(t, channel.domid)}:
         raise Conflict(message, reason=f"domain {channel.domid} has a channel of this name")
     taken = {

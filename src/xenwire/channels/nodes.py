@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from xenwire.errors import XenwireError
 from xenwire.types import StorePath
 
 if TYPE_CHECKING:
     from xenwire.xenstore import Nodes, Store, Transaction
+
+_LONGEST: Final = 3000  # bytes of a node's value, with room for its path
+_CUT: Final = 200  # characters of what is said, where it is longer; each may take six bytes
 
 __all__ = ["read_error", "write_error", "write_key"]
 
@@ -26,10 +29,19 @@ async def write_key(store: Store, folder: StorePath, key: str, value: str) -> No
 
 async def write_error(store: Store, backend: StorePath, error: XenwireError) -> None:
     """Say in a backend why its channel is not served."""
-    await write_key(store, backend, "error", json.dumps(error.as_dict(), default=str))
+    text = json.dumps(error.as_dict(), default=str)
+    if len(text) > _LONGEST:
+        short = XenwireError(error.message[:_CUT], reason=(error.reason or "")[:_CUT])
+        text = json.dumps(short.as_dict())
+    await write_key(store, backend, "error", text)
 
 
 async def read_error(store: Nodes, backend: StorePath) -> XenwireError | None:
     """Give the error that a backend tells of, if it does."""
     text = await store.get(backend / "error")
-    return XenwireError.from_dict(json.loads(text)) if text else None
+    if not text:
+        return None
+    try:
+        return XenwireError.from_dict(json.loads(text))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return XenwireError("its backend has failed", reason=repr(text[:200]))

@@ -38,6 +38,8 @@ class Remembered:
     """Until it is detached; else only while its domain reboots, since its configuration has it."""
     saved: bool = False
     """Whether its domain was saved, and will look for it under its number."""
+    above: DevId = DevId(0)  # noqa: RUF009  immutable
+    """The highest number that the domain's toolstack has given to channels of its own."""
 
     def encode(self) -> str:
         """Give it as the store has it."""
@@ -47,10 +49,10 @@ class Remembered:
                 "name": channel.name,
                 "connection": channel.kind,
                 "path": channel.path,
-                "backend": channel.backend_domid,
                 "options": dict(channel.options.nodes()),
                 "for_good": self.for_good,
                 "saved": self.saved,
+                "above": self.above,
             }
         )
 
@@ -61,17 +63,11 @@ class Remembered:
             found = json.loads(value)
             name, kind = ChannelName(found["name"]), ChannelKind(found["connection"])
             options = Options.parse(found["options"])
-            channel = Channel(
-                domid,
-                devid,
-                name,
-                kind,
-                found["path"],
-                DomId(found["backend"]),
-                type=OUR_TYPE,
-                options=options,
-            )
-            return cls(channel, found["for_good"] is True, found["saved"] is True)
+            path = found["path"]
+            if path is not None if kind in (ChannelKind.NONE, ChannelKind.PTY) else not isinstance(path, str):
+                raise UsageError("its path makes no sense")
+            channel = Channel(domid, devid, name, kind, path, type=OUR_TYPE, options=options)
+            return cls(channel, found["for_good"] is True, found["saved"] is True, DevId(found["above"]))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError("this is no channel that comes back", reason=value[:200]) from error
 
@@ -117,7 +113,7 @@ async def remembered(nodes: Nodes, uuid: uuids.UUID, domid: DomId = DOM0) -> lis
     devids = sorted(int(name) for name in await nodes.names(home) if name.isdecimal())
     found = []
     for devid in devids:
+        value = await nodes.get(home / devid) or b""
         with suppress(UsageError):
-            value = await nodes.get_text(home / devid)
-            found.append(Remembered.decode(value or "", domid, DevId(devid)))
+            found.append(Remembered.decode(value.decode("utf-8", "replace"), domid, DevId(devid)))
     return found

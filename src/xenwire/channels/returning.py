@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid as uuids
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -37,6 +38,7 @@ _log = logging.getLogger(__name__)
 _ABSENCE: Final = 60.0
 """Seconds that a domain may take to reboot before the channels of its configuration are forgotten."""
 _TIMEOUT: Final = 30.0  # seconds that a channel has to be served
+_PAUSE: Final = 0.1  # seconds after a look at what a guest is asked for
 _ANSWER: Final = 10.0  # seconds that a guest that was restored has to look for a channel
 _ATTEMPTS: Final = 12
 
@@ -50,6 +52,7 @@ class Returning:
         self._there: dict[uuids.UUID, tuple[DomId, Listener]] = {}
         self._awaited: dict[uuids.UUID, Listener] = {}
         self._away_since: dict[uuids.UUID, float] = {}
+        self._noting: set[uuids.UUID] = set()
 
     async def run(self) -> None:
         """Attach channels to their domains as those come, until cancelled. Raises StoreClosed."""
@@ -62,25 +65,31 @@ class Returning:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), _ABSENCE if self._away_since else None)
                     changed.clear()
-                    await self._look(tasks, changed)
+                    await _guarded(self._look(tasks, changed))
         finally:
-            listeners += [*self._awaited.values(), *(listener for _, listener in self._there.values())]
             for listener in listeners:
                 listener.close()
+            self._let_go_of(set(self._awaited))
 
     async def _await(self, uuid: uuids.UUID, changed: asyncio.Event) -> None:
         """Learn of a domain of this uuid before it is introduced, as far as its memory is restored first."""
         if uuid not in self._awaited:
             self._awaited[uuid] = await self._store.listen(f"/vm/{uuid}", changed.set)
 
+    def _let_go_of(self, forgotten: set[uuids.UUID]) -> None:
+        for uuid in forgotten:
+            self._awaited.pop(uuid).close()
+            self._away_since.pop(uuid, None)
+            if uuid in self._there:
+                self._there.pop(uuid)[1].close()
+
     async def _look(self, tasks: asyncio.TaskGroup, changed: asyncio.Event) -> None:
         # While one is migrated within a host, two have one uuid: the later counts.
         domids = sorted(DomId(name) for name in await self._store.names("/local/domain") if name.isdecimal())
         domains = {uuid: domid for domid in domids if (uuid := await uuid_of(self._store, domid))}
-        remembered_uuids = await known(self._store)
-        for uuid in set(self._awaited) - set(remembered_uuids):
-            self._awaited.pop(uuid).close()
-        for uuid in remembered_uuids:
+        wanted = await known(self._store)
+        self._let_go_of(self._awaited.keys() - wanted)
+        for uuid in wanted:
             await self._await(uuid, changed)
             domid = domains.get(uuid)
             found, listener = self._there.get(uuid, (None, None))
@@ -91,7 +100,7 @@ class Returning:
                 await self._away(uuid)
             elif domid != found:
                 self._away_since.pop(uuid, None)
-                tasks.create_task(self._attach_missing(uuid, domid))
+                tasks.create_task(_guarded(self._attach_missing(uuid, domid)))
                 word = f"/local/domain/{domid}/control/shutdown"
                 asked = partial(self._asked, tasks, uuid, domid)
                 self._there[uuid] = domid, await self._store.listen(word, asked)
@@ -105,12 +114,23 @@ class Returning:
                 await self._store.transact(partial(forget, uuid=uuid))
 
     def _asked(self, tasks: asyncio.TaskGroup, uuid: uuids.UUID, domid: DomId) -> None:
-        tasks.create_task(self._note_suspend(uuid, domid))
+        if uuid not in self._noting:
+            self._noting.add(uuid)
+            tasks.create_task(_guarded(self._note_suspend(uuid, domid)))
 
     async def _note_suspend(self, uuid: uuids.UUID, domid: DomId) -> None:
-        """Note whether a domain is to be saved, and so will have its channels where it had them."""
-        if await self._store.get(f"/local/domain/{domid}/control/shutdown") == b"suspend":
-            await self._store.transact(lambda t: _note_saved(t, uuid))
+        """Note whether a domain is to be saved, and so will have its channels where it had them.
+
+        The guest can write that word too, as often as it likes: it counts once.
+        """
+        try:
+            word = await self._store.get(f"/local/domain/{domid}/control/shutdown")
+            noted = all(each.saved for each in await remembered(self._store, uuid))
+            if word == b"suspend" and not noted:
+                await self._store.transact(lambda t: _note_saved(t, uuid))
+            await asyncio.sleep(_PAUSE)
+        finally:
+            self._noting.discard(uuid)
 
     async def _attach_missing(self, uuid: uuids.UUID, domid: DomId) -> None:
         """Attach what a domain lacks of what is remembered of it."""
@@ -148,16 +168,31 @@ class Returning:
                 return
 
     async def _attach(self, uuid: uuids.UUID, wanted: Remembered) -> Channel:
-        anywhere = replace(wanted.channel, devid=DevId(0))
+        numbers = (
+            [wanted.channel.devid] if wanted.saved else range(wanted.above + 1, wanted.channel.devid + 1)
+        )
         attached = None
-        if wanted.saved:
-            with suppress(Conflict):  # another has its number by now
-                attached = await attach(self._store, wanted.channel, most=self._most, timeout=_TIMEOUT)
+        for number in numbers:
+            with suppress(Conflict):  # another has it
+                channel = replace(wanted.channel, devid=DevId(number))
+                attached = await attach(self._store, channel, most=self._most, timeout=_TIMEOUT)
+                break
         if attached is None:
+            anywhere = replace(wanted.channel, devid=DevId(0))
             attached = await attach(self._store, anywhere, most=self._most, timeout=_TIMEOUT)
         again = replace(wanted, channel=attached, saved=False)
         await self._store.transact(lambda t: remember(t, uuid, [again]))
         return attached
+
+
+async def _guarded(work: Coroutine[None, None, None]) -> None:
+    """Do something for one domain: where that fails, the others go on. Raises StoreClosed."""
+    try:
+        await work
+    except StoreClosed:
+        raise
+    except XenwireError as error:
+        _log.warning("cannot see to the channels that come back: %s", error)
 
 
 async def _note_saved(t: Transaction, uuid: uuids.UUID) -> None:

@@ -27,7 +27,7 @@ from xenwire.channels.guest import Guests, Offer
 from xenwire.channels.keys import Channel, XenbusState
 from xenwire.channels.nodes import write_key
 from xenwire.channels.wire import Wire
-from xenwire.errors import NotFound, ProtocolError, TimedOut, Unreachable, XenwireError
+from xenwire.errors import Denied, NotFound, ProtocolError, TimedOut, Unreachable, XenwireError
 from xenwire.types import ChannelKind
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ServedChannel:
         ours, told, guests = await asyncio.gather(
             self._store.get(self.channel.backend / "state"),
             self._store.get(self.channel.backend / "online"),
-            self._store.get(self.channel.frontend / "state"),
+            self._frontend_state(),
         )
         state = self._state = XenbusState.parse(ours)
         guest, online = XenbusState.parse(guests), told == b"1"
@@ -150,6 +150,8 @@ class ServedChannel:
         offer = await self._guests.offer(self._store, self.channel, self._uuid)
         if offer is None:
             self.broken = "the guest offers nothing that can be"
+        if offer is not None and offer == self._joined:
+            self.broken = None
         if offer is None or offer == self._joined:
             return
         self._let_go()
@@ -163,9 +165,16 @@ class ServedChannel:
             self.broken = str(error)
             return
         self._joined, self.broken = offer, None
-        await self._tell_generation()
         # What the guest has written before is there, and no event may come for it.
         self.turn()
+        await self._tell_generation()
+
+    async def _frontend_state(self) -> bytes | None:
+        """Give the frontend's state. To a driver domain what is gone is not missing, but denied."""
+        try:
+            return await self._store.get(self.channel.frontend / "state")
+        except Denied:
+            return None
 
     async def _tell_generation(self) -> None:
         """Say which of the guest's ends this is: by that clients learn that the guest has begun anew."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,7 @@ from xenwire.types import DOM0, DevId, DomId, StorePath
 from xenwire.xenstore.errors import StoreClosed
 
 if TYPE_CHECKING:
+    from xenwire.channels.keys import Channel
     from xenwire.xenstore import Store
     from xenwire.xenstore.listener import Listener
 
@@ -37,6 +39,7 @@ __all__ = ["ChannelServer"]
 
 _Key = tuple[DomId, DevId]
 
+_SWEEP: Final = 0.2  # seconds from a change of what comes back until spools are looked through
 _RETRY: Final = 5.0  # seconds until a host end that could not be opened is tried again
 _CHANGES: Final = (20, 5.0)  # changes of state that a guest may ask for: at once, and a second
 
@@ -50,6 +53,8 @@ class _Entry:
     served: ServedChannel | None = None
     spool: SpoolFile | None = None
     listener: Listener | None = None
+    name: SpoolName | None = None
+    timer: asyncio.TimerHandle | None = None
     dirty: bool = False
     working: bool = False
     error: str | None = None
@@ -67,6 +72,7 @@ class ChannelServer:
         self._entries: dict[_Key, _Entry] = {}
         self._tasks: asyncio.TaskGroup
         self._working: set[asyncio.Task[None]] = set()
+        self._sweeping = False
 
     async def run(self, ready: Callable[[], object] = lambda: None) -> None:
         """Serve until cancelled; `ready` is called once all channels that there are are served.
@@ -104,14 +110,31 @@ class ChannelServer:
                 yield ChannelStatistics(domid=domid, devid=devid, error=entry.error)
 
     def _sweep_soon(self) -> None:
-        self._tasks.create_task(self._sweep())
+        if not self._sweeping:
+            self._sweeping = True
+            self._tasks.create_task(self._sweep_once())
+
+    async def _sweep_once(self) -> None:
+        await asyncio.sleep(_SWEEP)  # what is remembered often changes many times at once
+        self._sweeping = False
+        with suppress(XenwireError):
+            await self._sweep()
 
     async def _sweep(self) -> None:
         """Remove the spools of channels that are gone, and do not come back."""
-        for path in self._spools.iterdir():
+        for path in list(self._spools.iterdir()):
             spool = SpoolName.parse(path.name)
-            if spool is None or (spool.key not in self._entries and not await self._comes_back(spool)):
+            if spool is None:
                 path.unlink(missing_ok=True)
+            elif spool.key not in self._entries:
+                await self._remove_unless_wanted(spool)
+
+    async def _remove_unless_wanted(self, spool: SpoolName) -> None:
+        served = {(entry.name.uuid, entry.name.channel) for entry in self._entries.values() if entry.name}
+        wanted = (spool.uuid, spool.channel) not in served and await self._comes_back(spool)
+        # It may be attached again by now.
+        if not wanted and spool.key not in self._entries:
+            (self._spools / str(spool)).unlink(missing_ok=True)
 
     async def _comes_back(self, spool: SpoolName) -> bool:
         if self._domid != DOM0 or spool.uuid is None:  # other domains may not read what is remembered
@@ -170,17 +193,29 @@ class ChannelServer:
                     again, entry.error = await self._reconcile(key, entry), None
                 except StoreClosed:
                     raise
-                except XenwireError as error:
+                except (XenwireError, OSError) as error:
                     again = _RETRY
-                    # Writing it is a change, at which we look again.
-                    if entry.error != str(error):
-                        entry.error = str(error)
-                        entry.log.warning("%s", error)
-                        await write_error(self._store, self._root / key[0] / key[1], error)
-                if again is not None:
-                    loop.call_later(again, self._look_again, key)
+                    await self._tell(key, entry, error)
+                if entry.timer is not None:
+                    entry.timer.cancel()
+                entry.timer = None if again is None else loop.call_later(again, self._look_again, key)
         finally:
             entry.working = False
+
+    async def _tell(self, key: _Key, entry: _Entry, error: XenwireError | OSError) -> None:
+        """Say what is wrong with a channel, once: writing it is a change, at which we look again."""
+        if entry.error == str(error):
+            return
+        entry.error = str(error)
+        entry.log.warning("%s", error)
+        if isinstance(error, OSError):
+            error = XenwireError("the channel cannot be served", reason=error.strerror)
+        try:
+            await write_error(self._store, self._root / key[0] / key[1], error)
+        except StoreClosed:
+            raise
+        except XenwireError as failed:
+            entry.log.warning("%s", failed)
 
     async def _reconcile(self, key: _Key, entry: _Entry) -> float | None:
         domid, devid = key
@@ -208,12 +243,12 @@ class ChannelServer:
         options = Options.parse({key: value or "" for key, value in zip(keys, values, strict=True)})
         # Other domains than dom0 may not read who their frontends' domains are.
         uuid = await uuid_of(self._store, domid) if self._domid == DOM0 else None
-        limit = await self._store.get(channel.frontend / "limit") or b""
-        number = int(limit) if limit.isdigit() and len(limit) < 10 else 0
+        limit = await self._limit(channel)
         entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))
         name = SpoolName(domid, devid, uuid, channel.name)
-        await self._inherit(name, number or OUTPUT_LIMIT)
-        entry.spool = SpoolFile.open(self._spools / str(name), number or OUTPUT_LIMIT)
+        await self._inherit(name, limit)
+        entry.name = name
+        entry.spool = SpoolFile.open(self._spools / str(name), limit)
 
         def ready() -> None:
             if entry.served is not None:
@@ -226,33 +261,46 @@ class ChannelServer:
         if options.block:
             entry.log.warning("it has its guest wait while nobody takes the output; Linux on Xen spins then")
 
+    async def _limit(self, channel: Channel) -> int:
+        """Give the bytes that are kept for a channel. What a guest could have forged may not ask for more."""
+        ours, theirs = await asyncio.gather(
+            self._store.get(channel.backend / "limit"), self._store.get(channel.frontend / "limit")
+        )
+        return _number(ours) or min(_number(theirs) or OUTPUT_LIMIT, OUTPUT_LIMIT)
+
     async def _inherit(self, name: SpoolName, limit: int) -> None:
         """Take over what nobody had taken yet of the channel's domain before it rebooted, or was saved."""
-        for path in self._spools.iterdir():
-            other = SpoolName.parse(path.name)
-            if (
-                other is not None
-                and other.is_predecessor_of(name)
-                # While a domain is migrated within a host, there are two with this uuid.
-                and not await self._store.exists(self._root / other.domid / other.devid)
+        mine = self._spools / str(name)
+        if name.uuid is None or mine.exists():
+            return
+        others = [other for path in self._spools.iterdir() if (other := SpoolName.parse(path.name))]
+        for other in sorted(others, key=lambda other: other.domid):
+            # While a domain is migrated within a host, there are two with this uuid.
+            if not other.is_predecessor_of(name) or await self._store.exists(
+                self._root / other.domid / other.devid
             ):
-                old = SpoolFile.open(path, limit)
-                old.spool.end()
-                old.close()
-                path.rename(self._spools / str(name))
+                continue
+            if predecessor := self._entries.get(other.key):
+                self._let_go(predecessor)
+            old = SpoolFile.open(self._spools / str(other), limit)
+            old.spool.end()
+            old.close()
+            (self._spools / str(other)).rename(mine)  # the latest one stays
 
     async def _forget(self, key: _Key, entry: _Entry) -> None:
         """Let go of a channel whose nodes are gone, or not ours any more."""
         if entry.served is not None:
             entry.served.last_turns()
             entry.log.info("it is gone")
-        path = entry.spool.path if entry.spool is not None else None
         self._let_go(entry)
         del self._entries[key]
-        if path is not None and (name := SpoolName.parse(path.name)) and not await self._comes_back(name):
-            path.unlink(missing_ok=True)
+        if entry.name is not None:
+            await self._remove_unless_wanted(entry.name)
 
     def _let_go(self, entry: _Entry) -> None:
+        if entry.timer is not None:
+            entry.timer.cancel()
+            entry.timer = None
         if entry.listener is not None:
             entry.listener.close()
         if entry.served is not None:
@@ -260,3 +308,8 @@ class ChannelServer:
         if entry.spool is not None:
             entry.spool.close()
         entry.listener = entry.served = entry.spool = None
+
+
+def _number(value: bytes | None) -> int:
+    """Read a plain number of bytes; 0 if it is none."""
+    return int(value) if value and value.isdigit() and len(value) < 10 else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ import click
 
 from xenwire.cli._output import emit, note, output_option
 from xenwire.cli._params import domain_argument, duration, host_option, read_file
-from xenwire.errors import NotFound, UsageError
+from xenwire.errors import NotFound, UsageError, XenwireError
 from xenwire.hosts import connect
 from xenwire.runtime.main import run
 from xenwire.types import DOM0, ChannelKind, ChannelName
@@ -51,7 +52,9 @@ def list_channels(domain: str, host: str | None) -> None:
         async with connect(host) as where:
             found = await where.find(domain)
             channels, told = await found.channels(), await found.statistics() or {}
-            lost = await found.lost_channels()
+            lost = []
+            with suppress(XenwireError):  # this is advice, and no reason to fail
+                lost = await found.lost_channels()
         return [_described(channel) | _counted(channel, told) for channel in channels], lost
 
     records, lost = run(main())
@@ -107,10 +110,16 @@ def attach(
 ) -> None:
     """Give DOMAIN, which may be running, a channel NAME."""
     kinds = [("socket", socket), ("path", log), (kind or "", None)]
-    given = [(word, path) for word, path in kinds if (path if word in ("socket", "path") else word)]
+    given = [
+        (word, path) for word, path in kinds if (path is not None if word in ("socket", "path") else word)
+    ]
     if len(given) > 1:
         raise UsageError("a channel has one kind", hint="give one of --pty, --none, --socket, --log")
     word, path = given[0] if given else ("pty", None)
+    if path == "":
+        raise UsageError(f"the path of channel {name} is empty")
+    if persistent and backend is not None:
+        raise UsageError("a channel that a driver domain serves cannot be persistent")
     where_ends = None if path is None else str(Path(path).absolute())
     options = _options(asked, ChannelKind(word))
 
@@ -218,7 +227,9 @@ def _options(asked: Mapping[str, str | bool | None], kind: ChannelKind) -> Optio
     """Give what was asked for beside the kind. Raises UsageError."""
     from xenwire.channels.options import Options
 
-    values = {key: "1" if value is True else value for key, value in asked.items() if value}
+    values = {
+        key: "1" if value is True else str(value) for key, value in asked.items() if value or value == ""
+    }
     if "replay" in values:
         values["replay"] = str(_size(values["replay"]))
     options = Options.parse(values)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.persistent import PERSISTENT, Remembered
 from xenwire.errors import UsageError
@@ -20,17 +21,26 @@ __all__ = ["keep", "load"]
 
 _log = logging.getLogger(__name__)
 
+_PAUSE: Final = 0.2  # seconds: what is remembered often changes many times at once
 
-async def load(store: Store, path: Path) -> None:
-    """Put what the file has into a store that has nothing yet. A file that makes no sense is set aside."""
+
+async def load(store: Store, path: Path) -> bool:
+    """Put what the file has into a store that has nothing yet, and tell whether the file may be written anew.
+
+    A file that makes no sense is set aside.
+    """
     try:
         nodes = _decode(path.read_bytes())
     except FileNotFoundError:
-        return
-    except (OSError, ValueError, RecursionError, UsageError) as error:
-        _log.error("%s cannot be read, and is set aside: %s", path, error)
-        path.replace(path.with_suffix(".damaged"))
-        return
+        return True
+    except OSError as error:
+        _log.error("%s cannot be read: %s; what is remembered ends with this boot", path, error.strerror)
+        return False
+    except (ValueError, RecursionError, UsageError) as error:
+        _log.error("%s makes no sense, and is set aside: %s", path, error)
+        with suppress(OSError):
+            path.replace(path.with_suffix(".damaged"))
+        return True
 
     async def write(t: Transaction) -> None:
         if not await t.exists(PERSISTENT):
@@ -38,23 +48,32 @@ async def load(store: Store, path: Path) -> None:
                 await t.write(node, value)
 
     await store.transact(write)
+    return True
 
 
 async def keep(store: Store, path: Path) -> None:
     """Write the file anew whenever what may be wanted after a boot changes, until cancelled."""
-    written = None
-    async with store.watch(PERSISTENT) as changes:
-        async for _ in changes:
+    changed, written = asyncio.Event(), None
+    listener = await store.listen(PERSISTENT, changed.set)
+    try:
+        while True:
+            await changed.wait()
+            await asyncio.sleep(_PAUSE)
+            changed.clear()
             data = await _encode(store)
             if data == written:
                 continue
             try:
-                write_atomic(path, data, 0o600)
+                # Not on the loop: a disk may take its time, and guests would wait for it.
+                await asyncio.to_thread(write_atomic, path, data, 0o600)
             except OSError as error:
                 _log.error(
                     "cannot write %s: %s; what is remembered ends with this boot", path, error.strerror
                 )
-            written = data
+            else:
+                written = data
+    finally:
+        listener.close()
 
 
 async def _encode(store: Store) -> bytes:

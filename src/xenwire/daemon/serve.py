@@ -7,6 +7,7 @@ import os
 import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from xenwire.channels.attach import MOST_CHANNELS
@@ -59,13 +60,17 @@ async def serve(
                 confinement.complete()
                 spools.mkdir(mode=0o700, exist_ok=True)
                 returning = Returning(store, MOST_CHANNELS if xen else LAST_DEVID) if domid == DOM0 else None
-                await _run(store, server, returning, ready)
+                await _run(store, server, returning, state_dir() / f"channels-{name}.json", ready)
 
 
 async def _run(
-    store: Store, server: ChannelServer, returning: Returning | None, ready: Callable[[], None]
+    store: Store,
+    server: ChannelServer,
+    returning: Returning | None,
+    kept: Path,
+    ready: Callable[[], None],
 ) -> None:
-    """Serve, and have channels come back; only dom0 may do that."""
+    """Serve, and have channels come back, of which `kept` tells after a boot; only dom0 may do that."""
 
     async def announce() -> None:
         if returning is not None:
@@ -75,9 +80,8 @@ async def _run(
     try:
         async with asyncio.TaskGroup() as tasks:
             if returning is not None:
-                path = state_dir() / "channels.json"
-                await load(store, path)
-                tasks.create_task(keep(store, path))
+                if await load(store, kept):
+                    tasks.create_task(keep(store, kept))
                 tasks.create_task(returning.run())
             await server.run(lambda: tasks.create_task(announce()))
     except BaseExceptionGroup as group:

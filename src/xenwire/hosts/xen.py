@@ -135,7 +135,9 @@ class XenHost(Host):
                 for channel in ours:
                     await attach(self.store, replace(channel, domid=domain.domid), timeout=_SERVED_TIMEOUT)
                 # xl, which does not know of them, makes the domain anew when the guest reboots.
-                again = [Remembered(channel, for_good=False) for channel in ours]
+                again = [
+                    Remembered(channel, for_good=False) for channel in ours if channel.backend_domid == DOM0
+                ]
                 await self.store.transact(lambda t: remember(t, uuid, again))
                 if not paused:
                     await domain.unpause()
@@ -270,10 +272,24 @@ class XenDomain(Domain):
         from xenwire.hosts.lost import repair
 
         await ensure_served(self._store, self._host.uri)
-        return await repair(self._store, await self.lost_channels())
+        repaired = await repair(self._store, await self.lost_channels())
+        above = max((c.devid for c in await self.channels() if c.type != OUR_TYPE), default=DevId(0))
+        # xl loses them again when the guest reboots.
+        again = [Remembered(channel, for_good=False, above=above) for channel in repaired]
+        await self._store.transact(lambda t: remember(t, self.uuid, again))
+        return repaired
 
     async def remember(self, channel: Channel) -> None:
-        await self._store.transact(lambda t: remember(t, self.uuid, [Remembered(channel)]))
+        if channel.backend_domid != DOM0:
+            raise UsageError(
+                f"channel {channel.name} cannot come back by itself",
+                reason="a driver domain serves it, which is another one after a reboot",
+                hint="attach it again then",
+            )
+        await ensure_served(self._store, self._host.uri)
+        above = max((c.devid for c in await self.channels() if c.type != OUR_TYPE), default=DevId(0))
+        remembered = Remembered(channel, above=above)
+        await self._store.transact(lambda t: remember(t, self.uuid, [remembered]))
 
     async def detach(self, name: str) -> None:
         await detach(self._store, await self.channel(name))

@@ -20,7 +20,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from os import PathLike
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from xenwire.errors import NotFound, TimedOut, UsageError
 from xenwire.types import StorePath
@@ -38,6 +38,10 @@ from xenwire.xenstore.watch import Watch
 __all__ = ["Nodes", "Store", "Transaction"]
 
 T = TypeVar("T")
+
+
+_TRANSACTIONS: Final = 8
+"""Transactions of one connection at once: xenstored lets a guest have ten."""
 
 
 class Nodes(abc.ABC):
@@ -174,6 +178,7 @@ class Store(Nodes):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._transactions = asyncio.Semaphore(_TRANSACTIONS)
 
     @classmethod
     @asynccontextmanager
@@ -217,7 +222,7 @@ class Store(Nodes):
         return await self._attempt(func)
 
     async def _attempt(self, func: Callable[[Transaction], Awaitable[T]]) -> T:
-        async with self.transaction() as transaction:
+        async with self._transactions, self.transaction() as transaction:
             return await func(transaction)
 
     def watch(self, path: StorePath | str) -> Watch:
