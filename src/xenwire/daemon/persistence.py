@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -64,8 +65,11 @@ async def keep(store: Store, path: Path) -> None:
             if data == written:
                 continue
             try:
-                # Not on the loop: a disk may take its time, and guests would wait for it.
-                await asyncio.to_thread(write_atomic, path, data, 0o600)
+                # Not on the loop: a disk may take its time, and guests would wait for it. The thread does not
+                # stay: a process that has several is gone before its sockets are, when it is killed.
+                with ThreadPoolExecutor(1) as thread:
+                    loop = asyncio.get_running_loop()
+                    await loop.run_in_executor(thread, write_atomic, path, data, 0o600)
             except OSError as error:
                 _log.error(
                     "cannot write %s: %s; what is remembered ends with this boot", path, error.strerror
