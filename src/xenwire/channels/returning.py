@@ -38,7 +38,6 @@ _log = logging.getLogger(__name__)
 _ABSENCE: Final = 60.0
 """Seconds that a domain may take to reboot before the channels of its configuration are forgotten."""
 _TIMEOUT: Final = 30.0  # seconds that a channel has to be served
-_PAUSE: Final = 0.1  # seconds after a look at what a guest is asked for
 _ANSWER: Final = 10.0  # seconds that a guest that was restored has to look for a channel
 _ATTEMPTS: Final = 12
 
@@ -52,6 +51,7 @@ class Returning:
         self._there: dict[uuids.UUID, tuple[DomId, Listener]] = {}
         self._awaited: dict[uuids.UUID, Listener] = {}
         self._away_since: dict[uuids.UUID, float] = {}
+        self._to_note: set[uuids.UUID] = set()
         self._noting: set[uuids.UUID] = set()
 
     async def run(self) -> None:
@@ -114,6 +114,7 @@ class Returning:
                 await self._store.transact(partial(forget, uuid=uuid))
 
     def _asked(self, tasks: asyncio.TaskGroup, uuid: uuids.UUID, domid: DomId) -> None:
+        self._to_note.add(uuid)
         if uuid not in self._noting:
             self._noting.add(uuid)
             tasks.create_task(_guarded(self._note_suspend(uuid, domid)))
@@ -121,14 +122,15 @@ class Returning:
     async def _note_suspend(self, uuid: uuids.UUID, domid: DomId) -> None:
         """Note whether a domain is to be saved, and so will have its channels where it had them.
 
-        The guest can write that word too, as often as it likes: it counts once.
+        The guest can write that word too, as often as it likes: it counts once. A Linux takes it away as soon
+        as it has read it, so there is no time to lose.
         """
         try:
-            word = await self._store.get(f"/local/domain/{domid}/control/shutdown")
-            noted = all(each.saved for each in await remembered(self._store, uuid))
-            if word == b"suspend" and not noted:
-                await self._store.transact(lambda t: _note_saved(t, uuid))
-            await asyncio.sleep(_PAUSE)
+            while uuid in self._to_note:
+                self._to_note.discard(uuid)
+                word = await self._store.get(f"/local/domain/{domid}/control/shutdown")
+                if word == b"suspend" and not all(e.saved for e in await remembered(self._store, uuid)):
+                    await self._store.transact(lambda t: _note_saved(t, uuid))
         finally:
             self._noting.discard(uuid)
 

@@ -273,10 +273,7 @@ class XenDomain(Domain):
 
         await ensure_served(self._store, self._host.uri)
         repaired = await repair(self._store, await self.lost_channels())
-        above = max((c.devid for c in await self.channels() if c.type != OUR_TYPE), default=DevId(0))
-        # xl loses them again when the guest reboots.
-        again = [Remembered(channel, for_good=False, above=above) for channel in repaired]
-        await self._store.transact(lambda t: remember(t, self.uuid, again))
+        await self._remember(repaired, for_good=False)  # xl loses them again when the guest reboots
         return repaired
 
     async def remember(self, channel: Channel) -> None:
@@ -287,9 +284,12 @@ class XenDomain(Domain):
                 hint="attach it again then",
             )
         await ensure_served(self._store, self._host.uri)
+        await self._remember([channel], for_good=True)
+
+    async def _remember(self, channels: list[Channel], *, for_good: bool) -> None:
         above = max((c.devid for c in await self.channels() if c.type != OUR_TYPE), default=DevId(0))
-        remembered = Remembered(channel, above=above)
-        await self._store.transact(lambda t: remember(t, self.uuid, [remembered]))
+        again = [Remembered(channel, for_good, above=above) for channel in channels]
+        await self._store.transact(lambda t: remember(t, self.uuid, again))
 
     async def detach(self, name: str) -> None:
         await detach(self._store, await self.channel(name))
