@@ -7,10 +7,9 @@ one, says so in its log, and goes on (xen: tools/xl/xl_parse.c, tools/libs/light
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.attach import attach
@@ -22,8 +21,7 @@ from xenwire.config.libxl.version import XenVersion
 from xenwire.config.render import render
 from xenwire.config.xl.devices.channel import numbers_from_zero
 from xenwire.errors import XenwireError
-from xenwire.qemu.qmp.client import QmpClient
-from xenwire.qemu.qmp.transports import SocketTransport
+from xenwire.qemu.qmp.connect import connect_unix
 from xenwire.types import DevId, DomId
 
 if TYPE_CHECKING:
@@ -76,12 +74,9 @@ async def repair(store: Store, lost: list[Channel]) -> list[Channel]:
 
 async def _have_qemu_let_go(channel: Channel) -> None:
     """Have libxl's QEMU close the socket that nobody is behind. Where that fails, attaching tells why."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.setblocking(False)
-        try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT):
-                await asyncio.get_running_loop().sock_connect(connection, _QMP.format(domid=channel.domid))
-            async with QmpClient.connect(SocketTransport(connection), peer="libxl's QEMU") as qmp:
-                await qmp.execute("chardev-remove", id=_CHARDEV)
-        except (OSError, TimeoutError, XenwireError) as error:
-            _log.info("libxl's QEMU does not let go of channel %s: %s", channel.name, error)
+    path = Path(_QMP.format(domid=channel.domid))
+    try:
+        async with connect_unix(path, peer="libxl's QEMU", timeout=_CONNECT_TIMEOUT) as qmp:
+            await qmp.execute("chardev-remove", id=_CHARDEV)
+    except XenwireError as error:
+        _log.info("libxl's QEMU does not let go of channel %s: %s", channel.name, error)
