@@ -136,18 +136,41 @@ async def test_a_domain_that_is_saved_finds_them_under_their_numbers(store, tool
     await until_saved(store, [False, False])
 
 
-async def test_a_guest_that_has_looked_too_early_is_given_it_again(store, toolstack, monkeypatch):
-    monkeypatch.setattr(returning, "_ANSWER", 0.02)
-    await keep(store, Remembered(channel("a", 3), saved=True))
+async def test_a_word_that_came_and_went_may_have_been_suspend(store, toolstack):
+    await keep(store, Remembered(channel("a")))
     await toolstack.create(7)
-    state, seen = "/local/domain/7/device/console/3/state", []
-    async with asyncio.timeout(5), store.watch(state) as changes:
+    await toolstack.channels(7, 1)
+
+    async def suspend(t):
+        await t.write("/local/domain/7/control/shutdown", "suspend")
+        await t.write("/local/domain/7/control/shutdown", "")
+
+    async with asyncio.timeout(5):
+        while not (await remembered(store, UUID))[0].saved:
+            await store.transact(suspend)
+
+
+async def test_a_guest_that_has_looked_too_early_is_given_it_again(store, toolstack, monkeypatch):
+    """It sees it go and come back; the host end, with its clients, stays."""
+    monkeypatch.setattr(returning, "_ANSWER", 0.02)
+    monkeypatch.setattr(returning, "_HIDDEN", (0.02, 0.02))
+    await keep(store, Remembered(channel("a", 3), saved=True))
+    backend = "/local/domain/0/backend/console/7/3"
+    await toolstack.create(7)
+    await toolstack.channels(7, 1)
+    told = {key: await store.get(f"{backend}/{key}") for key in await store.names(backend)}
+    frontend, seen = "/local/domain/7/device/console/3", []
+    async with asyncio.timeout(5), store.watch(f"{frontend}/state") as changes:
         async for _ in changes:
-            value = await store.get(state)
+            value = await store.get(f"{frontend}/state")
             if value != (seen or [None])[-1]:
                 seen.append(value)
-            if seen[-2:] == [None, b"1"] and len(seen) > 3:
+            if seen == [b"1", None, b"1", None, b"1"]:
                 break
+    assert {key: await store.get(f"{backend}/{key}") for key in await store.names(backend)} == told
+    nodes = {node.path: node.value for node in (await read_channels(store, DomId(7)))[0].nodes()}
+    for key in await store.names(frontend):
+        assert await store.get_text(f"{frontend}/{key}") == nodes[f"{frontend}/{key}"]
 
 
 async def test_a_domain_that_has_one_already(store, toolstack):

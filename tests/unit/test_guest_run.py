@@ -57,6 +57,10 @@ class Host:
     def write(self, data):
         os.write(self.controller, data)
 
+    def hang_up(self):
+        os.close(self.controller)
+        self.controller = -1
+
 
 @pytest.fixture
 def host():
@@ -68,7 +72,8 @@ def host():
 
     yield make
     for one in hosts:
-        os.close(one.controller)
+        if one.controller >= 0:
+            one.hang_up()
 
 
 @pytest.fixture
@@ -186,6 +191,24 @@ async def test_it_is_held_open_for_a_program_that_opens_it_itself(tmp_path, shor
         async with running(xen):
             await port.process()
             assert is_raw(port)
+
+
+async def test_a_terminal_that_hangs_up_is_opened_anew(tree, host, unit, monkeypatch):
+    """As after a restore: the same device, by another terminal. The program has not noticed."""
+    for pause in ("_FIRST_PAUSE", "_HANG_UP_PAUSE"):
+        monkeypatch.setattr(f"xenwire.guest.run.{pause}", 0.01)
+    old, new = host(), host()
+    tree.plug("vport0p1", "org.a.0", terminal=old.path)
+    unit("org.a.0", "echo $$; exec 0</dev/null; exec sleep 100")
+    async with running(tree):
+        program = await old.process()
+        (tree.dev / "vport0p1").unlink()
+        (tree.dev / "vport0p1").symlink_to(new.path)
+        old.hang_up()
+        async with asyncio.timeout(10):
+            await program.wait()
+        await new.process()
+        assert is_raw(new)
 
 
 @pytest.mark.parametrize(

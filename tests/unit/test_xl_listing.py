@@ -38,6 +38,16 @@ def row(domid, name, memory, vcpus, flags, seconds, uuid):
     )
 
 
+@pytest.mark.parametrize(
+    ("letter", "crashed"), [*((letter, False) for letter in "-rs?"), ("c", True), ("w", True)]
+)
+def test_why_it_has_shut_down(letter, crashed):
+    name = b"g".ljust(40)
+    line = name + f" {4:5} {256:5} {1:5}     ---s{letter}-  {0.4:8.1f}".encode()
+    (domain,) = parse_table(HEADER + line + f" {uuid.UUID(int=4)} {'-':>8} {'-':>16}\n".encode())
+    assert domain.flags == (Flag.SHUTDOWN | Flag.CRASHED if crashed else Flag.SHUTDOWN)
+
+
 ROWS = st.lists(
     st.tuples(
         st.integers(0, 0x7FEF),

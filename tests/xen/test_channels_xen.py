@@ -41,6 +41,29 @@ print(got == data, len(got))
 """
 """Send what is on stdin to a socket, and tell whether the same comes back."""
 
+TALK_UNTIL_HEARD = """\
+import socket, sys, time
+data = sys.stdin.buffer.read()
+for attempt in range(9):
+    got = b""
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(sys.argv[1])
+            client.settimeout(15)
+            client.sendall(data)
+            while data not in got:
+                piece = client.recv(65536)
+                if not piece:
+                    raise OSError("it is closed")
+                got += piece
+            print(True)
+            break
+    except OSError as error:
+        print(error, len(got), file=sys.stderr)
+        time.sleep(1)
+"""
+"""The same with a guest that was restored. What reaches its terminal before that is raw again is lost."""
+
 KILLS = """\
 log=$1 end=$2
 for round in 1 2 3 4 5; do
@@ -55,8 +78,8 @@ until [ "$(tail -n 1 "$log")" = "$end" ]; do sleep 0.2; done
 """Kill the backend five times, each once its predecessor's work goes on, and wait for the end of the log."""
 
 
-def echoes(guest, path, data=bytes(range(256)) * 8):
-    return "True" in guest.run("python3", "-S", "-c", TALK, path, stdin=data).decode()
+def echoes(guest, path, data=bytes(range(256)) * 8, program=TALK, timeout=60):
+    return "True" in guest.run("python3", "-S", "-c", program, path, stdin=data, timeout=timeout).decode()
 
 
 @pytest.fixture(scope="module", params=["pv", "pvh"])
@@ -147,7 +170,7 @@ def test_it_is_saved_and_restored(guest):
     guest.shell(f"xl save $1 {FOLDER}/saved >&2", timeout=200)
     guest.shell(f"xl restore {FOLDER}/saved >&2; rm {FOLDER}/saved", timeout=200)
     for name in ("cold", "again"):
-        assert echoes(guest, f"{FOLDER}/{name}.sock")
+        assert echoes(guest, f"{FOLDER}/{name}.sock", program=TALK_UNTIL_HEARD, timeout=200)
 
 
 def test_one_is_taken_away(guest):

@@ -19,7 +19,7 @@ from xenwire.errors import Conflict, NotFound, TimedOut
 from xenwire.types import DOM0, DevId, StorePath
 from xenwire.xenstore import Store, Transaction
 
-__all__ = ["MOST_CHANNELS", "attach", "detach", "detach_all", "remove", "wait_served"]
+__all__ = ["MOST_CHANNELS", "attach", "detach", "detach_all", "show", "wait_served"]
 
 MOST_CHANNELS: Final = 7
 """Linux has eight terminals for consoles, the primary one included (linux: drivers/tty/hvc/hvc_console.h)."""
@@ -93,7 +93,7 @@ async def detach(store: Store, channel: Channel, timeout: float = _DETACH_TIMEOU
     async def remove_for_good(t: Transaction) -> None:
         if uuid := await uuid_of(t, channel.domid):
             await forget(t, uuid, channel.name)
-        await remove(t, channel)
+        await _remove(t, channel)
 
     await store.transact(remove_for_good)
 
@@ -123,7 +123,15 @@ async def _wait_gone(store: Store, channel: Channel, timeout: float) -> None:
     await store.wait_for(channel.backend / "state", lambda state: state in gone, timeout)
 
 
-async def remove(t: Transaction, channel: Channel) -> None:
+async def show(t: Transaction, channel: Channel) -> None:
+    """Give a guest its directory of a channel again, as at the beginning, unless the channel has gone."""
+    if await t.exists(channel.backend) and not await t.exists(channel.frontend):
+        nodes = [node for node in channel.nodes() if f"{node.path}/".startswith(f"{channel.frontend}/")]
+        await t.write_all(nodes)
+        await t.write(channel.frontend / "tty", channel.tty or "")
+
+
+async def _remove(t: Transaction, channel: Channel) -> None:
     """Remove a channel's nodes."""
     copy = StorePath(f"/libxl/{channel.domid}/device/console/{channel.devid}")
     for path in (channel.frontend, channel.backend, copy):
@@ -134,7 +142,7 @@ async def remove(t: Transaction, channel: Channel) -> None:
 async def _remove_ours(t: Transaction, channel: Channel) -> None:
     """Remove a channel's nodes, unless another toolstack has taken its number meanwhile."""
     if await t.get(channel.backend / "type") == OUR_TYPE.encode():
-        await remove(t, channel)
+        await _remove(t, channel)
 
 
 async def _write(t: Transaction, channel: Channel, most: int) -> Channel:

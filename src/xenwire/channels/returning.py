@@ -2,7 +2,7 @@
 
 They are attached as soon as the toolstack has written /vm/$UUID for a domain, long before its processors run.
 A guest that is restored looks for the channels that it knew, under their numbers, and gives up those that
-come later: they are taken away again, so that it lets go of them too, and attached anew (linux:
+come later: they are hidden from it for a while, so that it lets go of them (linux:
 drivers/xen/xenbus/xenbus_probe.c, xenbus_dev_resume, xenbus_dev_changed). One that boots finds its terminals
 best if they are numbered without a gap. The two are told apart by the toolstack's word, which had the guest
 suspend.
@@ -13,16 +13,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid as uuids
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from xenwire.channels.attach import attach, remove
+from xenwire.channels.attach import attach, show
 from xenwire.channels.keys import Channel, XenbusState, read_channels
 from xenwire.channels.persistent import PERSISTENT, forget, known, remember, remembered, uuid_of
-from xenwire.errors import Conflict, TimedOut, XenwireError
+from xenwire.errors import Conflict, NotFound, TimedOut, XenwireError
 from xenwire.types import DevId, DomId
 from xenwire.xenstore.errors import StoreClosed
 
@@ -39,7 +39,8 @@ _ABSENCE: Final = 60.0
 """Seconds that a domain may take to reboot before the channels of its configuration are forgotten."""
 _TIMEOUT: Final = 30.0  # seconds that a channel has to be served
 _ANSWER: Final = 10.0  # seconds that a guest that was restored has to look for a channel
-_ATTEMPTS: Final = 12
+_HIDDEN: Final = (0.5, 1.0, 2.0, 4.0, *(8.0,) * 8)
+"""Seconds that a channel is hidden from a guest: one that is slow to look would not see it go."""
 
 
 class Returning:
@@ -53,6 +54,7 @@ class Returning:
         self._away_since: dict[uuids.UUID, float] = {}
         self._to_note: set[uuids.UUID] = set()
         self._noting: set[uuids.UUID] = set()
+        self._words: dict[uuids.UUID, bytes | None] = {}  # as they were read last
 
     async def run(self) -> None:
         """Attach channels to their domains as those come, until cancelled. Raises StoreClosed."""
@@ -80,6 +82,7 @@ class Returning:
         for uuid in forgotten:
             self._awaited.pop(uuid).close()
             self._away_since.pop(uuid, None)
+            self._words.pop(uuid, None)
             if uuid in self._there:
                 self._there.pop(uuid)[1].close()
 
@@ -96,6 +99,7 @@ class Returning:
             if domid != found and listener is not None:
                 listener.close()
                 del self._there[uuid]
+                self._words.pop(uuid, None)
             if domid is None:
                 await self._away(uuid)
             elif domid != found:
@@ -123,13 +127,15 @@ class Returning:
         """Note whether a domain is to be saved, and so will have its channels where it had them.
 
         The guest can write that word too, as often as it likes: it counts once. A Linux takes it away as soon
-        as it has read it, so there is no time to lose.
+        as it has read it; one that came and went before we could read it is taken for this one.
         """
         try:
             while uuid in self._to_note:
                 self._to_note.discard(uuid)
-                word = await self._store.get(f"/local/domain/{domid}/control/shutdown")
-                if word == b"suspend" and not all(e.saved for e in await remembered(self._store, uuid)):
+                before = self._words.get(uuid)
+                word = self._words[uuid] = await self._store.get(f"/local/domain/{domid}/control/shutdown")
+                asked = word == b"suspend" or word == before == b""
+                if asked and not all(e.saved for e in await remembered(self._store, uuid)):
                     await self._store.transact(lambda t: _note_saved(t, uuid))
         finally:
             self._noting.discard(uuid)
@@ -150,24 +156,29 @@ class Returning:
                 _log.warning("domain %s: channel %s does not come back: %s", domid, each.channel.name, error)
             else:
                 restored += [attached] * each.saved
-        await asyncio.gather(*(self._have_found(channel) for channel in restored))
+        await asyncio.gather(*(_guarded(self._have_found(channel)) for channel in restored))
 
     async def _have_found(self, channel: Channel) -> None:
         """See to it that a guest that was restored finds a channel, if it has looked too early."""
         initialising = str(int(XenbusState.INITIALISING)).encode()
-        for _ in range(_ATTEMPTS):
+        for hidden in _HIDDEN:
             with suppress(TimedOut):
                 path = channel.frontend / "state"
                 await self._store.wait_for(path, lambda state: state != initialising, _ANSWER)
                 return
-            await self._store.transact(partial(remove, channel=channel))
-            try:
-                await attach(self._store, channel, most=self._most, timeout=_TIMEOUT)
-            except StoreClosed:
-                raise
-            except XenwireError as error:  # the domain has gone, perhaps
-                _log.info("channel %s is not attached again: %s", channel.frontend, error)
-                return
+            _log.info("%s: its guest has looked too early; it is hidden for %g s", channel.frontend, hidden)
+            async with self._hide(channel):
+                await asyncio.sleep(hidden)
+
+    @asynccontextmanager
+    async def _hide(self, channel: Channel) -> AsyncIterator[None]:
+        """Hide a channel from its guest. Its host end stays, with its clients."""
+        with suppress(NotFound):
+            await self._store.rm(channel.frontend)
+        try:
+            yield
+        finally:
+            await self._store.transact(partial(show, channel=channel))
 
     async def _attach(self, uuid: uuids.UUID, wanted: Remembered) -> Channel:
         numbers = (

@@ -92,6 +92,10 @@ class Device:
         poll.register(self._fd, 0)
         return not any(events & select.POLLHUP for _, events in poll.poll(0))
 
+    def is_hung_up(self) -> bool:
+        """Tell whether it is a terminal that leads nowhere any more: another may have its name by now."""
+        return self.is_terminal and not self.has_peer()
+
     def drain(self) -> None:
         """Wait until all that was written has left. A port keeps nothing back."""
         with suppress(termios.error):  # it has gone meanwhile

@@ -7,7 +7,7 @@ import logging
 import os
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,13 +17,15 @@ from xenwire.guest.device import Device
 from xenwire.guest.find import Finder
 from xenwire.guest.news import News
 from xenwire.guest.unit import Restart, Unit, read_units
-from xenwire.runtime.process import ExitStatus, finish, spawn
+from xenwire.runtime.process import ExitStatus, end, finish, spawn
 
 __all__ = ["run_units"]
 
 _FIRST_PAUSE: Final = 0.5  # seconds before a program is started again; doubled each time
 _LONGEST_PAUSE: Final = 30.0  # seconds; a program that has run for so long starts afresh
 _PEER_PAUSE: Final = 0.2  # seconds between looks for somebody at the host's end of a port
+_HANG_UP_PAUSE: Final = 1.0
+"""Seconds between looks whether a terminal has hung up, which wakes nobody who does not read it."""
 
 _log = logging.getLogger(__name__)
 
@@ -113,29 +115,38 @@ async def _serve(job: _Job) -> None:
     """Run a channel's program, again and again if that is wanted."""
     loop = asyncio.get_running_loop()
     pause = _FIRST_PAUSE
-    with ExitStack() as stack:
-        device: Device | None = None
+    device: Device | None = None
+    try:
         while True:
             started = loop.time()
             failed = True
             try:
                 if device is None and (job.unit.stdio or job.transport is Transport.PV):
                     # Kept between programs, too: a terminal would be cooked again, a port lose what comes.
-                    device = stack.enter_context(Device(job.device))
+                    device = Device(job.device)
                 # Without a peer a program would read the end of its input at once.
-                while device and not device.has_peer():  # noqa: ASYNC110  a poll for it returns at once
+                while device and not device.has_peer() and not device.is_hung_up():  # noqa: ASYNC110
                     await asyncio.sleep(_PEER_PAUSE)
                 status = await _run_once(job, device)
                 failed = status != 0
                 _log.info("%s: %s %s", job.name, job.unit.program, status)
             except XenwireError as error:
                 _log.warning("%s: %s", job.name, error)
-            if job.unit.restart is Restart.NEVER or (job.unit.restart is Restart.ON_FAILURE and not failed):
+            if device and device.is_hung_up():
+                # The guest was restored, perhaps. Its new terminal is to be opened only after a pause: the
+                # name leads to the old one until Linux has cleaned up (linux: drivers/tty/hvc/hvc_console.c).
+                _log.info("%s: %s has hung up", job.name, job.device)
+                device.close()
+                device, pause = None, _FIRST_PAUSE
+            elif job.unit.restart is Restart.NEVER or (job.unit.restart is Restart.ON_FAILURE and not failed):
                 return
             if loop.time() - started >= _LONGEST_PAUSE or (device and not device.has_peer()):
                 pause = _FIRST_PAUSE  # it worked for a while, or its peer has left
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+    finally:
+        if device is not None:
+            device.close()
 
 
 async def _run_once(job: _Job, device: Device | None) -> ExitStatus:
@@ -153,6 +164,9 @@ async def _run_once(job: _Job, device: Device | None) -> ExitStatus:
     process = await spawn(argv, stdin=stdin, stdout=stdout, user=job.unit.user, env=environment)
     _log.info("%s: started %s for %s", job.name, job.unit.program, job.device)
     try:
-        return ExitStatus(await process.wait())
+        while device is None or not device.is_hung_up():
+            with suppress(TimeoutError):
+                return ExitStatus(await asyncio.wait_for(process.wait(), _HANG_UP_PAUSE))
+        return await end(process)
     finally:
         await finish(process)

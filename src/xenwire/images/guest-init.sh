@@ -67,7 +67,8 @@ start_server() {
 }
 
 # Serve the device $1 of Xen's at /dev/$2 as long as it is there. A later one of the same name is another folder.
-# cat ends with its terminal; the agent would stay, and be deaf.
+# cat ends with its terminal; the agent would stay, and be deaf. A terminal that hangs up because the guest was
+# restored has a successor, but whoever opens that at once may still get the old one (Linux 6.1).
 serve_channel() {
     server=none
     {
@@ -77,8 +78,8 @@ serve_channel() {
         fi
         echo 1<>/run/served
         while [ /proc/self/fd/3 -ef "$1" ]; do
-            [ -e "/proc/$server/exe" ] || start_server "$name" "$2"
             pause 1
+            [ -e "/proc/$server/exe" ] || { pause 1; start_server "$name" "$2"; }
         done
     } 3<"$1"
     kill "$server"

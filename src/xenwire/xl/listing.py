@@ -27,8 +27,9 @@ class Flag(enum.Flag):
     """Its processors wait for something."""
     PAUSED = enum.auto()
     SHUTDOWN = enum.auto()
-    """The guest has shut down, or crashed."""
+    """The guest has shut down, to be rebooted or saved perhaps, or crashed."""
     CRASHED = enum.auto()
+    """It has crashed, or its watchdog has ended it."""
     DYING = enum.auto()
     """It is being destroyed."""
 
@@ -50,10 +51,13 @@ class ListedDomain:
     seconds: float
 
 
+_LETTERS: Final = ("r", "b", "p", "s", "cw", "d")
+"""Those of each flag. The last but one tells why it has shut down: `r` to reboot, `s` to be saved."""
+
 _HEADER: Final = re.compile(rb"Name +ID +Mem +VCPUs\s+State\s+Time\(s\) +UUID [^\n]*\n")
 _ROW: Final = re.compile(
     rb"([^\0]{0,4096}?) +([0-9]{1,5}) +([0-9]{1,12}) +([0-9]{1,9}) +"
-    rb"([r-][b-][p-][s-][c-][d-]) +([0-9]{1,12}\.[0-9])"
+    rb"([r-][b-][p-][s-][-rscw?][d-]) +([0-9]{1,12}\.[0-9])"
     rb" ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) [^\n]*\n"
 )
 """Read from the right, since a name may hold anything, a line break too."""
@@ -71,8 +75,8 @@ def parse_table(output: bytes) -> list[ListedDomain]:
             raise _nonsense(output[place:])
         name, domid, memory, vcpus, states, seconds, uuid = row.groups()
         flags = Flag(0)
-        for state, flag in zip(states, Flag, strict=True):
-            if state != ord("-"):
+        for state, letters, flag in zip(states.decode(), _LETTERS, Flag, strict=True):
+            if state in letters:
                 flags |= flag
         try:
             number = DomId(domid.decode())
