@@ -39,7 +39,7 @@ def row(domid, name, memory, vcpus, flags, seconds, uuid):
 
 
 @pytest.mark.parametrize(
-    ("letter", "crashed"), [*((letter, False) for letter in "-rs?"), ("c", True), ("w", True)]
+    ("letter", "crashed"), [*((letter, False) for letter in "-rsS?"), ("c", True), ("w", True)]
 )
 def test_why_it_has_shut_down(letter, crashed):
     name = b"g".ljust(40)

@@ -65,7 +65,8 @@ class Returning:
             async with asyncio.TaskGroup() as tasks:
                 while True:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), _ABSENCE if self._away_since else None)
+                        async with asyncio.timeout(_ABSENCE if self._away_since else None):
+                            await changed.wait()
                     changed.clear()
                     await _guarded(self._look(tasks, changed))
         finally:

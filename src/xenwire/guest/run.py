@@ -166,7 +166,8 @@ async def _run_once(job: _Job, device: Device | None) -> ExitStatus:
     try:
         while device is None or not device.is_hung_up():
             with suppress(TimeoutError):
-                return ExitStatus(await asyncio.wait_for(process.wait(), _HANG_UP_PAUSE))
+                async with asyncio.timeout(_HANG_UP_PAUSE):
+                    return ExitStatus(await process.wait())
         return await end(process)
     finally:
         await finish(process)

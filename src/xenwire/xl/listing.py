@@ -57,7 +57,7 @@ _LETTERS: Final = ("r", "b", "p", "s", "cw", "d")
 _HEADER: Final = re.compile(rb"Name +ID +Mem +VCPUs\s+State\s+Time\(s\) +UUID [^\n]*\n")
 _ROW: Final = re.compile(
     rb"([^\0]{0,4096}?) +([0-9]{1,5}) +([0-9]{1,12}) +([0-9]{1,9}) +"
-    rb"([r-][b-][p-][s-][-rscw?][d-]) +([0-9]{1,12}\.[0-9])"
+    rb"([r-][b-][p-][s-][-rscwS?][d-]) +([0-9]{1,12}\.[0-9])"
     rb" ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) [^\n]*\n"
 )
 """Read from the right, since a name may hold anything, a line break too."""
