@@ -10,9 +10,8 @@ import click
 
 from xenwire.cli._output import emit, output_option
 from xenwire.cli._params import domain_argument, duration, host_option
-from xenwire.cli.domain import act
 from xenwire.devicemodel.backends import Backends
-from xenwire.devicemodel.nodes import Command
+from xenwire.devicemodel.control import Command, PciAddress, PciInsertion
 from xenwire.hosts import connect
 from xenwire.runtime.main import run
 from xenwire.types import DomId
@@ -143,11 +142,47 @@ def _arguments(text: str | None) -> dict[str, Any]:
     return value
 
 
-@dm.command(epilog="\b\nExamples:\n  xenwire dm command web pause\n  xenwire dm command web continue")
+@dm.command(
+    epilog="\b\nExamples:\n  xenwire dm command web pause\n  xenwire dm command web continue"
+    "\n  xenwire dm command web pci-ins 0000:00:05.0@30,msitranslate=1"
+    "\n  xenwire dm command web pci-rem 0000:00:05.0\n  xenwire dm command web usb-add tablet"
+    "\n  xenwire dm command web save"
+)
 @domain_argument
 @click.argument("word", type=click.Choice([str(c) for c in Command]))
+@click.argument("parameter", default="")
+@click.option(
+    "--timeout", type=duration, default="60s", show_default=True, help="How long the device model may take."
+)
 @host_option
-def command(domain: str, word: str, host: str | None) -> None:
-    """Give the device model of DOMAIN a command through the store, and wait until it is done."""
+def command(domain: str, word: str, parameter: str, timeout: float, host: str | None) -> None:
+    """Give the device model of DOMAIN a command through the store, and wait until it is done.
 
-    act(host, domain, lambda found: found.unpause() if word == Command.CONTINUE else found.pause())
+    PARAMETER is a device: for pci-ins DDDD:BB:DD.F[@DEVFN][,KEY=VALUE]..., for pci-rem DDDD:BB:DD.F, for
+    usb-add tablet, mouse, keyboard, wacom-tablet, host:BUS.ADDR or host:VENDOR:PRODUCT, for usb-del BUS.ADDR.
+    pci-ins prints where the guest sees the device, SLOT.FUNCTION.
+    """
+
+    async def main() -> None:
+        async with connect(host) as where:
+            found = await where.find(domain)
+            control = found.device_model.control
+            match Command(word):
+                case Command.PAUSE:
+                    await found.pause()
+                case Command.CONTINUE:
+                    await control.resume(timeout)
+                    await found.unpause()
+                case Command.SAVE:
+                    await control.save(timeout)
+                case Command.PCI_INSERT:
+                    devfn = await control.insert_pci(PciInsertion.parse(parameter), timeout)
+                    click.echo(f"{devfn >> 3:02x}.{devfn & 7}")
+                case Command.PCI_REMOVE:
+                    await control.remove_pci(PciAddress.parse(parameter), timeout)
+                case Command.USB_ADD:
+                    await control.add_usb(parameter, timeout)
+                case Command.USB_DELETE:
+                    await control.remove_usb(parameter, timeout)
+
+    run(main())

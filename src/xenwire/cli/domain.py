@@ -20,7 +20,7 @@ from xenwire.runtime.main import commit, run
 if TYPE_CHECKING:
     from xenwire.config import ParsedConfig
 
-__all__ = ["act", "create", "destroy", "list_domains", "pause", "unpause", "wait"]
+__all__ = ["create", "destroy", "list_domains", "pause", "unpause", "wait"]
 
 _COLUMNS = ("name", "domid", "state", "memory", "vcpus")
 
@@ -50,7 +50,7 @@ def load_config(path: Path, settings: Sequence[str] = ()) -> tuple[bytes, Parsed
     return text, parse_config(text, str(path), HostFacts(version=NEWEST))
 
 
-def act(host: str | None, domain: str, action: Callable[[Domain], Awaitable[None]]) -> None:
+def _act(host: str | None, domain: str, action: Callable[[Domain], Awaitable[None]]) -> None:
     """Find a domain and do something with it."""
 
     async def main() -> None:
@@ -182,7 +182,7 @@ def destroy(domain: str, host: str | None, yes: bool) -> None:
     if not yes and sys.stdin.isatty():
         domid, name = confirmed = run(look())
         click.confirm(f"Destroy domain {printable(name)} (domid {domid})?", abort=True, err=True)
-    act(host, domain, end)
+    _act(host, domain, end)
 
 
 @click.command(epilog="\b\nExamples:\n  xenwire pause web\n  xenwire pause 3")
@@ -190,7 +190,7 @@ def destroy(domain: str, host: str | None, yes: bool) -> None:
 @host_option
 def pause(domain: str, host: str | None) -> None:
     """Stop the processors of DOMAIN."""
-    act(host, domain, lambda found: found.pause())
+    _act(host, domain, lambda found: found.pause())
 
 
 @click.command(epilog="\b\nExamples:\n  xenwire unpause web\n  xenwire unpause 3")
@@ -198,7 +198,7 @@ def pause(domain: str, host: str | None) -> None:
 @host_option
 def unpause(domain: str, host: str | None) -> None:
     """Let the processors of DOMAIN run."""
-    act(host, domain, lambda found: found.unpause())
+    _act(host, domain, lambda found: found.unpause())
 
 
 @click.command(

@@ -16,16 +16,17 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from xenwire.devicemodel.actions import Actions
 from xenwire.devicemodel.arguments import read_arguments
 from xenwire.devicemodel.backends import served_types
+from xenwire.devicemodel.control import Command
 from xenwire.devicemodel.nodes import (
-    PAUSED,
     RUNNING,
-    Command,
     DeviceModelNodes,
     RunState,
     monitor_sockets,
     pid_path,
+    saved_state,
 )
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
 from xenwire.qemu.capabilities import capabilities
@@ -212,11 +213,13 @@ class Agent:
 
     async def _follow_all(self, qemu: Qemu, events: EventStream) -> ExitStatus:
         """Follow QEMU and the toolstack until QEMU ends."""
+        actions = Actions(qemu.qmp, saved_state(run_dir(), self._domid))
         try:
             async with asyncio.TaskGroup() as tasks:
                 following = tasks.create_task(self._follow(qemu.qmp, events))
                 obeying = [
-                    tasks.create_task(self._obey(qemu.qmp)),
+                    tasks.create_task(self._obey(actions, qemu.qmp)),
+                    tasks.create_task(self._log_dirty(actions)),
                     *(tasks.create_task(backend.follow(qemu.qmp)) for backend in self._backends),
                 ]
                 status = await qemu.wait()
@@ -249,32 +252,57 @@ class Agent:
         except Unreachable:
             _log.info("QEMU has closed its monitor")
 
-    async def _obey(self, qmp: QmpClient) -> None:
+    async def _obey(self, actions: Actions, qmp: QmpClient) -> None:
+        """Carry out the toolstack's commands, one after the other (seed 001)."""
         async with self._store.watch(self._nodes.command) as changes:
             async for _ in changes:
-                word = await self._store.get(self._nodes.command)
+                word, parameter = await asyncio.gather(
+                    self._store.get(self._nodes.command), self._store.get(self._nodes.parameter)
+                )
                 if word is not None:
                     await self._store.rm(self._nodes.command)
-                    await self._carry_out(word, qmp)
+                    await self._carry_out(word, parameter or b"", actions, qmp)
 
-    async def _carry_out(self, word: bytes, qmp: QmpClient) -> None:
+    async def _carry_out(self, word: bytes, parameter: bytes, actions: Actions, qmp: QmpClient) -> None:
         """Do what a command says. Only whole words count: qemu-xen-traditional took a prefix for `save`."""
+        about = parameter.decode(errors="replace")
         try:
-            match word.decode("ascii", errors="replace"):
-                case Command.CONTINUE:
-                    await qmp.execute("cont")
-                    result = RUNNING
-                case Command.PAUSE:
-                    await qmp.execute("stop")
-                    result = PAUSED
-                case unknown:
-                    _log.warning("unknown command %.40r", unknown)
-                    return
+            command = Command(word.decode("ascii", errors="replace"))
+        except ValueError:
+            _log.warning("unknown command %.40r", word)
+            await self._store.write(self._nodes.last_command, f"unknown: {word[:40]!r}")
+            return
+        try:
+            answer = await actions.carry_out(command, about)
             await self._tell_runstate(qmp)
         except (QmpError, Unreachable) as error:
-            _log.error("command %r failed: %s", word, error)
+            _log.error("command %s failed: %s", command, error)
             return
-        await self._store.write(self._nodes.state, result)
+        _log.info("command %s %.80s: %s %s", command, about, answer.state, answer.parameter or "")
+
+        async def tell(t: Transaction) -> None:
+            if answer.parameter is not None:
+                await t.write(self._nodes.parameter, answer.parameter)
+            await t.write(self._nodes.state, answer.state)
+            await t.write(self._nodes.last_command, f"{command} {about[:80]}: {answer.state}")
+
+        await self._store.transact(tell)
+
+    async def _log_dirty(self, actions: Actions) -> None:
+        """Switch the dirty log, and say so by the same word. Nonsense gets no answer."""
+        async with self._store.watch(self._nodes.log_dirty / "cmd") as changes:
+            async for _ in changes:
+                word = await self._store.get(self._nodes.log_dirty / "cmd")
+                if word not in (b"enable", b"disable"):
+                    if word is not None:
+                        _log.warning("unknown log-dirty command %.40r", word)
+                    continue
+                try:
+                    await actions.log_dirty(word == b"enable")
+                except (QmpError, TimedOut) as error:
+                    _log.error("log-dirty %s failed: %s", word.decode(), error)
+                else:
+                    await self._store.write(self._nodes.log_dirty / "ret", word.decode())
 
     async def _tell_runstate(self, qmp: QmpClient) -> None:
         status = await qmp.execute("query-status")

@@ -9,22 +9,13 @@ from typing import Final
 
 from xenwire.types import DOM0, DomId, StorePath
 
-__all__ = ["Command", "DeviceModelNodes", "RunState", "monitor_sockets", "pid_path"]
+__all__ = ["PAUSED", "RUNNING", "DeviceModelNodes", "RunState", "monitor_sockets", "pid_path", "saved_state"]
 
 RUNNING: Final = "running"
 """What a device model writes to `$QEMU/state` once it serves (seeds 000 and 001), and after `continue`."""
 
 PAUSED: Final = "paused"
-"""What it writes there after `pause`."""
-
-
-class Command(StrEnum):
-    """Words for `$QEMU/command`."""
-
-    CONTINUE = "continue"
-    """Let the guest's processors run (seed 001)."""
-    PAUSE = "pause"
-    """Stop them. Ours: where there is no hypervisor to ask, the device model does it."""
+"""What it writes there after `save` (seed 001)."""
 
 
 class RunState(StrEnum):
@@ -69,6 +60,21 @@ class DeviceModelNodes:
         return self.root / "command"
 
     @property
+    def parameter(self) -> StorePath:
+        """What a command is about, then its answer, or why it has failed."""
+        return self.root / "parameter"
+
+    @property
+    def log_dirty(self) -> StorePath:
+        """`cmd`, by the toolstack, and `ret`, its echo, by the device model (xen: libxl_dom_save.c)."""
+        return self.root / "logdirty"
+
+    @property
+    def last_command(self) -> StorePath:
+        """The last command with its parameter, and what came of it, for people; by the device model."""
+        return self.root / "last-command"
+
+    @property
     def runstate(self) -> StorePath:
         """Whether the guest runs (see `RunState`); by the device model."""
         return self.root / "runstate"
@@ -102,6 +108,11 @@ class DeviceModelNodes:
 def monitor_sockets(folder: Path, domid: DomId) -> tuple[Path, Path]:
     """Give where a device model offers its monitor: to the toolstack, and to those who only read."""
     return folder / f"qmp-{domid}.sock", folder / f"qmp-{domid}-ro.sock"
+
+
+def saved_state(folder: Path, domid: DomId) -> Path:
+    """Give the file where a device model's state is saved, as libxl calls it."""
+    return folder / f"qemu-save.{domid}"
 
 
 def pid_path(domid: DomId) -> StorePath:

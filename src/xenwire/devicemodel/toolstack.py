@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.backends import Backends, read_backends
-from xenwire.devicemodel.nodes import RUNNING, Command, DeviceModelNodes, RunState, monitor_sockets
+from xenwire.devicemodel.control import Command
+from xenwire.devicemodel.controller import Controller
+from xenwire.devicemodel.nodes import RUNNING, DeviceModelNodes, RunState, monitor_sockets, saved_state
 from xenwire.errors import TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.runtime.daemon import Daemon
 from xenwire.runtime.lock import FileLock
@@ -42,6 +44,11 @@ class DeviceModel:
     def nodes(self) -> DeviceModelNodes:
         """Where it stands in the store."""
         return self._nodes
+
+    @property
+    def control(self) -> Controller:
+        """Its commands, by the control protocol (seed 001)."""
+        return Controller(self._store, self._nodes, self._lock, self.process)
 
     async def wait_running(self, agent: Daemon, timeout: float) -> None:
         """Wait until it says `running`.
@@ -103,7 +110,7 @@ class DeviceModel:
         for process in (await self.process(), qemu):
             if process is not None:
                 await process.end()
-        for left in monitor_sockets(self._folder, self._domid):
+        for left in (*monitor_sockets(self._folder, self._domid), saved_state(self._folder, self._domid)):
             left.unlink(missing_ok=True)
 
     async def _process(self, path: StorePath) -> ProcessRef | None:
