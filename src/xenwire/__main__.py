@@ -1,4 +1,4 @@
-"""The entry point: `xenwire`, and `python -m xenwire`."""
+"""The entry points: `xenwire`, `python -m xenwire`, and `xenwire-dm`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def device_model() -> int:
+    """Be the device model that libxl starts with QEMU's arguments, by `device_model_override`."""
+    sys.argv[1:] = ["dm", "libxl", "--", *sys.argv[1:]]
+    return main()
 
 
 def _open_standard_streams() -> None:

@@ -46,6 +46,23 @@ def run_(domid: DomId, program: str | None, user: str | None, timeout: float) ->
     run(run_device_model(domid, timeout=timeout, program=program, user=user))
 
 
+@dm.command(
+    epilog="\b\nExample, in a configuration for xl:\n"
+    '  device_model_version = "qemu-xen"\n  device_model_override = "/usr/local/bin/xenwire-dm"',
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def libxl(arguments: tuple[str, ...]) -> None:
+    """Be the device model of a domain of libxl's, by the ARGUMENTS that it gives.
+
+    The program xenwire-dm is this, for xl to start in QEMU's place.
+    """
+    from xenwire.hosts.libxl_dm import run_for_libxl
+
+    logging.getLogger().setLevel(logging.INFO)
+    run(run_for_libxl(arguments))
+
+
 @dm.command(epilog="\b\nExamples:\n  xenwire dm status web\n  xenwire dm status web --json")
 @domain_argument
 @host_option

@@ -1,7 +1,7 @@
 """The device model's end of the protocol: a process that owns one domain's QEMU.
 
-It takes QEMU's arguments from the store, says there which backends QEMU supports (seed 000) and that it
-runs, and carries out the commands that the toolstack leaves there (seed 001).
+It starts QEMU, says in the store which backends that supports (seed 000) and that it runs, offers its
+monitor, and carries out the commands that the toolstack leaves there (seed 001).
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ import json
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from xenwire.devicemodel.actions import Actions
-from xenwire.devicemodel.arguments import read_arguments
-from xenwire.devicemodel.backends import served_types
 from xenwire.devicemodel.control import Command
 from xenwire.devicemodel.nodes import (
     RUNNING,
@@ -26,14 +24,11 @@ from xenwire.devicemodel.nodes import (
     RunState,
     monitor_sockets,
     pid_path,
-    saved_state,
 )
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
-from xenwire.qemu.capabilities import capabilities
 from xenwire.qemu.chardev import parse_filename
 from xenwire.qemu.launch import Launch
 from xenwire.qemu.process import Qemu
-from xenwire.qemu.program import find_qemu
 from xenwire.qemu.qmp.broker.access import Access
 from xenwire.qemu.qmp.broker.broker import Broker
 from xenwire.qemu.qmp.client import EventStream, QmpClient, QmpError
@@ -44,6 +39,7 @@ from xenwire.types import DomId, StorePath
 from xenwire.xenstore.perms import Permissions
 
 if TYPE_CHECKING:
+    from xenwire.devicemodel.setup import Setup
     from xenwire.xenstore import Store, Transaction
 
 __all__ = ["Agent", "Backend"]
@@ -77,26 +73,27 @@ class Backend(Protocol):
 class Agent:
     """The device model of one domain.
 
-    `log`: where QEMU's own words go. `program`: the QEMU to start (default: see `find_qemu`). `user`: who it
-    runs as, from its first instruction on. `timeout`: seconds that QEMU has to answer.
+    `prepare`: tells what QEMU to start, once no other device model has the domain. `log`: where QEMU's own
+    words go. `user`: who it runs as, from its first instruction on. `timeout`: seconds that QEMU has to
+    answer.
     """
 
     def __init__(
         self,
         store: Store,
         domid: DomId,
+        prepare: Callable[[], Awaitable[Setup]],
         *,
         log: Path,
         backends: Sequence[Backend] = (),
-        program: str | None = None,
         user: str | None = None,
         timeout: float = 60.0,
     ) -> None:
         self._store = store
         self._domid = domid
+        self._prepare = prepare
         self._log = log
         self._backends = backends
-        self._program = program
         self._user = user
         self._timeout = timeout
         self._nodes = DeviceModelNodes(domid)
@@ -112,18 +109,13 @@ class Agent:
         """
         await self._announce()
         try:
-            arguments = await read_arguments(self._store, self._domid)
-            program = find_qemu(self._program)
-            # QEMU may run as another user from its first instruction on, so what it supports is asked of
-            # another run, and written before this one's privileges are dropped (seed 000).
-            able = await capabilities(program, user=self._user, timeout=self._timeout)
-            able.require_recent(program)
-            await self._advertise(served_types(able.devices))
+            setup = await self._prepare()
+            await self._advertise(setup.advertised)
             async with self._opened() as launch:
                 qemu = await Qemu.start(
-                    program,
-                    [*arguments, *launch.arguments],
-                    pass_fds=launch.fds,
+                    setup.program,
+                    [*setup.arguments, *launch.arguments],
+                    pass_fds=[*launch.fds, *setup.fds],
                     user=self._user,
                     log=self._log,
                     timeout=self._timeout,
@@ -132,7 +124,7 @@ class Agent:
                     if process := ProcessRef.of(qemu.pid):
                         await self._store.write(self._nodes.qemu, str(process))
                     launch.close()
-                    status = await self._serve(qemu)
+                    status = await self._serve(qemu, setup)
             if not self._powered_off:
                 raise self._crash("\n".join([f"QEMU {status}", *qemu.last_words(3)]))
         except XenwireError as error:
@@ -156,14 +148,17 @@ class Agent:
                     reason=f"process {ProcessRef.parse(earlier).pid} says so",
                     hint=f"see: xenwire dm status {self._domid}",
                 )
-            with suppress(NotFound):
-                await t.rm(self._nodes.root)
+            for path in self._nodes.told:
+                with suppress(NotFound):
+                    await t.rm(path)
             await t.write(self._nodes.agent, self._me)
             await t.write(pid_path(self._domid), str(os.getpid()))
 
         await self._store.transact(announce)
 
-    async def _advertise(self, types: Sequence[str]) -> None:
+    async def _advertise(self, types: Sequence[str] | None) -> None:
+        if types is None:
+            return
         owned = Permissions.parse("n0", f"n{self._domid}")
 
         async def own(path: StorePath) -> None:
@@ -185,13 +180,13 @@ class Agent:
             for backend in self._backends:
                 await backend.close()
 
-    async def _serve(self, qemu: Qemu) -> ExitStatus:
+    async def _serve(self, qemu: Qemu, setup: Setup) -> ExitStatus:
         """Tell that QEMU runs, then follow it and the toolstack until it ends."""
         try:
             with qemu.qmp.events() as events:
-                async with self._offered(qemu.qmp):
-                    await self._publish(qemu.qmp)
-                    return await self._follow_all(qemu, events)
+                async with self._offered(qemu.qmp, setup):
+                    await self._publish(qemu.qmp, setup)
+                    return await self._follow_all(qemu, events, setup)
         except XenwireError as error:
             failed = error
         # Where QEMU ends, whatever is being asked of it fails, and that is not the reason.
@@ -201,19 +196,20 @@ class Agent:
         return ended
 
     @asynccontextmanager
-    async def _offered(self, qmp: QmpClient) -> AsyncIterator[None]:
+    async def _offered(self, qmp: QmpClient, setup: Setup) -> AsyncIterator[None]:
         """Offer QEMU's monitor to any number of clients, and tell where."""
         full, read_only = monitor_sockets(run_dir(), self._domid)
-        async with Broker.serve(qmp, {full: Access.FULL, read_only: Access.MONITOR}):
+        sockets = {full: Access.FULL, read_only: Access.MONITOR, **setup.monitors}
+        async with Broker.serve(qmp, sockets):
             await asyncio.gather(
                 self._store.write(self._nodes.qmp, str(full)),
                 self._store.write(self._nodes.qmp_read_only, str(read_only)),
             )
             yield
 
-    async def _follow_all(self, qemu: Qemu, events: EventStream) -> ExitStatus:
+    async def _follow_all(self, qemu: Qemu, events: EventStream, setup: Setup) -> ExitStatus:
         """Follow QEMU and the toolstack until QEMU ends."""
-        actions = Actions(qemu.qmp, saved_state(run_dir(), self._domid))
+        actions = Actions(qemu.qmp, setup.saved, setup.passthrough)
         try:
             async with asyncio.TaskGroup() as tasks:
                 following = tasks.create_task(self._follow(qemu.qmp, events))
@@ -233,11 +229,16 @@ class Agent:
             failed = group.exceptions[0]
         raise failed
 
-    async def _publish(self, qmp: QmpClient) -> None:
+    async def _publish(self, qmp: QmpClient, setup: Setup) -> None:
         for backend in self._backends:
             await backend.publish(qmp)
-        await asyncio.gather(self._publish_serial_ports(qmp), self._tell_runstate(qmp))
-        await self._store.write(self._nodes.state, RUNNING)
+        if not setup.under_xen:
+            await self._publish_serial_ports(qmp)
+        await self._tell_runstate(qmp)
+        if setup.start:
+            await qmp.execute("cont")
+        if not setup.under_xen:
+            await self._store.write(self._nodes.state, RUNNING)
 
     async def _follow(self, qmp: QmpClient, events: EventStream) -> None:
         try:

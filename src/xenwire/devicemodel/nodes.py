@@ -104,6 +104,15 @@ class DeviceModelNodes:
         """QEMU's process, as `pid:start`; by the device model."""
         return self.root / "qemu"
 
+    @property
+    def told(self) -> tuple[StorePath, ...]:
+        """All that an earlier device model may have left, a stale `running` above all, or was asked."""
+        names = (
+            *("state", "backends", "command", "parameter", "logdirty", "last-command", "runstate", "failure"),
+            *("agent", "qmp", "qmp-ro", "qemu"),
+        )
+        return tuple(self.root / name for name in names)
+
 
 def monitor_sockets(folder: Path, domid: DomId) -> tuple[Path, Path]:
     """Give where a device model offers its monitor: to the toolstack, and to those who only read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xenwire.channels.plug import PluggedChannels
 from xenwire.channels.qemu import QemuChannels
 from xenwire.devicemodel.agent import Agent
+from xenwire.devicemodel.setup import plain_setup
 from xenwire.hosts.logs import qemu_log
 from xenwire.runtime.places import store_socket
 from xenwire.types import DomId
@@ -21,9 +22,9 @@ async def run_device_model(
         await Agent(
             store,
             domid,
+            lambda: plain_setup(store, domid, program, user, timeout),
             log=qemu_log(domid),
             backends=[QemuChannels(store, domid), PluggedChannels(store, domid)],
-            program=program,
             user=user,
             timeout=timeout,
         ).run()

@@ -19,10 +19,12 @@ _LAUNCHER: Final = """\
 #!/usr/bin/python3
 import sys
 
-from xenwire.__main__ import main
+from xenwire.__main__ import {entry}
 
-sys.exit(main())
+sys.exit({entry}())
 """
+
+_PROGRAMS: Final = {"xenwire": "main", "xenwire-dm": "device_model"}
 
 _PREPARE: Final = """
 folder=$(echo /usr/local/lib/python3.*/dist-packages)
@@ -59,9 +61,11 @@ async def install(session: LabSession) -> None:
     if status or "*" in folder:
         raise XenwireError("cannot install Xenwire in the lab", reason=f"its dom0 has no folder {folder}")
     with tempfile.TemporaryDirectory() as scratch:
-        package, launcher = Path(scratch, "package"), Path(scratch, "launcher")
+        package = Path(scratch, "package")
         await asyncio.to_thread(_copy, package)
-        launcher.write_text(_LAUNCHER)
-        launcher.chmod(0o755)
         await session.put(package, f"{folder}/xenwire")
-        await session.put(launcher, "/usr/local/bin/xenwire")
+        for program, entry in _PROGRAMS.items():
+            launcher = Path(scratch, program)
+            launcher.write_text(_LAUNCHER.format(entry=entry))
+            launcher.chmod(0o755)
+            await session.put(launcher, f"/usr/local/bin/{program}")

@@ -1,0 +1,105 @@
+"""The device model that libxl starts in QEMU's place: `device_model_override = "/usr/bin/xenwire-dm"`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from xenwire.devicemodel.agent import Agent
+from xenwire.devicemodel.libxl import Request, parse_request
+from xenwire.devicemodel.nodes import saved_state
+from xenwire.devicemodel.setup import Setup
+from xenwire.errors import NotFound, XenwireError
+from xenwire.hosts.logs import qemu_log
+from xenwire.qemu.qmp.broker.access import Access
+from xenwire.xenstore import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["find_xen_qemu", "run_for_libxl"]
+
+_log = logging.getLogger(__name__)
+
+_PLACES: Final = (
+    "/usr/libexec/xen-qemu-system-i386",  # Debian
+    "/usr/lib/xen/bin/qemu-system-i386",
+    "/usr/libexec/xen/bin/qemu-system-i386",
+    "/usr/local/lib/xen/bin/qemu-system-i386",
+)
+_STATES: Final = Path("/var/lib/xen")
+"""Where libxl reads a device model's state (xen: tools/libs/light/libxl_internal.h)."""
+_MONITORS: Final = Path("/var/run/xen")
+"""Where libxl looks for monitors."""
+
+
+def find_xen_qemu() -> Path:
+    """Give the QEMU that can serve Xen's guests: `$XENWIRE_QEMU`, or where distributions have it.
+
+    Raises NotFound.
+    """
+    wanted = os.environ.get("XENWIRE_QEMU")
+    for place in [wanted] if wanted else _PLACES:
+        if found := shutil.which(place):
+            return Path(found)
+    raise NotFound(
+        "there is no QEMU for Xen",
+        reason=f"no {wanted}" if wanted else f"none of {', '.join(_PLACES)}",
+        hint="install qemu-system-xen, or name it in XENWIRE_QEMU",
+    )
+
+
+async def run_for_libxl(arguments: Sequence[str]) -> None:
+    """Be a domain's device model, by the arguments that libxl gives, until libxl ends it.
+
+    Raises UsageError for arguments that are not libxl's, and as `Agent.run`.
+    """
+    request = parse_request(arguments)
+    for option in request.ignored:
+        _log.warning("%s means nothing here", option)
+    async with Store.connect() as store:
+
+        async def prepare() -> Setup:
+            return await _setup(store, request)
+
+        await Agent(store, request.domid, prepare, log=_own_log(request)).run()
+
+
+async def _setup(store: Store, request: Request) -> Setup:
+    arguments, fds, monitors = list(request.arguments), list(request.fds), dict(request.monitors)
+    if request.traditional:
+        # Nobody asks for it, but `xl qemu-monitor-command` looks there all the same.
+        monitors[_MONITORS / f"qmp-libxl-{request.domid}"] = Access.FULL
+        memory = await store.get_text(f"/local/domain/{request.domid}/memory/static-max")
+        if memory is None or not memory.isdecimal():
+            raise XenwireError(f"domain {request.domid} has no memory", reason=f"static-max is {memory!r}")
+        arguments += ["-m", str(int(memory) // 1024)]
+        if request.restore is not None:
+            fd = await asyncio.to_thread(os.open, request.restore, os.O_RDONLY | os.O_CLOEXEC)
+            arguments += ["-incoming", f"fd:{fd}"]
+            fds.append(fd)
+    return Setup(
+        find_xen_qemu(),
+        arguments,
+        saved_state(_STATES, request.domid),
+        fds=fds,
+        monitors=monitors,
+        under_xen=True,
+        start=not request.stopped,
+        passthrough=("xen-pci-passthrough", "hostaddr"),
+    )
+
+
+def _own_log(request: Request) -> Path:
+    """Give the log that libxl has opened for us, else one of our own."""
+    try:
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            return Path(os.readlink("/proc/self/fd/2"))  # noqa: PTH115  Path.readlink gives the same
+    except OSError:
+        pass
+    return qemu_log(request.domid)

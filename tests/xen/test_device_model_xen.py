@@ -1,0 +1,148 @@
+"""Our device model, started and driven by a real xl: as qemu-xen, and by seed 001 as qemu-xen-traditional."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.xen.firmware import firmware
+from tests.xen.guest import Guest
+from xenwire.lab import Lab, Profile
+from xenwire.lab.package import install
+
+pytestmark = [pytest.mark.xen, pytest.mark.timeout(900)]
+
+FOLDER = "/root/dm"
+CONFIG = """\
+name = "dm-{kind}"
+type = "hvm"
+memory = 64
+cap = 20
+firmware_override = "{folder}/firmware"
+device_model_version = "{kind}"
+device_model_override = "/usr/local/bin/xenwire-dm"
+serial = "file:{folder}/dm-{kind}.log"
+vga = "none"
+vnc = 0
+on_crash = "preserve"
+"""
+MODEL = "/local/domain/0/device-model/$(xl domid $1)"
+COUNTS = f"""\
+size() {{ stat -c %s {FOLDER}/$1.log; }}
+old=$(size $1)
+for i in $(seq 50); do
+    sleep 0.2
+    [ "$(size $1)" = "$old" ] || exec echo yes
+done
+"""
+"""Whether the guest's serial port shows that it goes on, within 10 s."""
+
+
+def started(lab, kind, more=""):
+    """Install what is needed, and have xl make a guest."""
+    guest = Guest(lab, f"dm-{kind}")
+
+    async def prepare():
+        async with lab.session() as session:
+            await install(session)
+
+    asyncio.run(prepare())
+    guest.shell(f"mkdir -p {FOLDER}; cat >{FOLDER}/firmware", stdin=firmware())
+    guest.create(CONFIG.format(kind=kind, folder=FOLDER) + more, timeout=120)
+    return guest
+
+
+@pytest.fixture(scope="module", params=["qemu-xen", "qemu-xen-traditional"])
+def guest(lab, request):
+    guest = started(lab, request.param)
+    yield guest
+    guest.destroy()
+
+
+@pytest.fixture(scope="module")
+def lab_with_a_card():
+    """A lab whose spare network card can be given to guests."""
+    lab = asyncio.run(Lab.start("card", Profile(iommu=True), print))
+    yield lab
+    asyncio.run(lab.stop())
+
+
+def counts(guest):
+    return guest.shell(COUNTS).strip() == "yes"
+
+
+def test_it_runs(guest):
+    assert counts(guest)
+    assert guest.shell(f"xenstore-read {MODEL}/state").strip() == "running"
+    assert "console" in guest.shell(f"xenstore-list {MODEL}/backends")
+    guest.run("xl", "pause", guest.name)
+    assert not counts(guest)
+    guest.run("xl", "unpause", guest.name)
+    assert counts(guest)
+
+
+def test_its_monitor_is_everyones(guest):
+    """xl's own client where it looks for it, and ours beside."""
+    assert "running" in guest.shell('xl qemu-monitor-command $1 "info status"')
+    chardevs = json.loads(guest.shell("xenwire dm qmp $1 query-chardev"))
+    assert "serial0" in {each["label"] for each in chardevs}
+    assert json.loads(guest.shell("xenwire dm status $1 -o json"))["runstate"] == "running"
+
+
+def test_our_commands_beside_xls(guest):
+    refused = guest.shell("xenwire dm command $1 pci-rem 0000:7f:1f.7 2>&1; true")
+    assert "the guest has no device" in refused
+
+
+def test_it_is_saved_and_restored(guest):
+    guest.shell(f"xl save $1 {FOLDER}/saved >&2", timeout=120)
+    guest.shell(f"xl restore {FOLDER}/saved >&2; rm {FOLDER}/saved", timeout=120)
+    assert counts(guest)
+    assert guest.shell(f"xenstore-read {MODEL}/state").strip() == "running"
+    assert guest.shell("ls /var/lib/xen | grep qemu; true") == ""
+
+
+def test_it_leaves_nothing(guest):
+    guest.shell("id=$(xl domid $1); xl destroy $1; ! xenstore-exists /local/domain/0/device-model/$id")
+    guest.shell("until ! pgrep -f '[x]enwire-dm|[x]en-qemu-system'; do sleep 0.2; done", timeout=30)
+    assert guest.shell("ls /run/xen /run/xenwire | grep qmp; true") == ""
+
+
+def test_a_disc_is_changed(lab):
+    guest = Guest(lab, "dm-qemu-xen")
+    guest.shell(f"mkdir -p {FOLDER}; for i in 1 2; do head -c 1048576 /dev/zero >{FOLDER}/$i.iso; done")
+    disc = f'disk = [ "format=raw,vdev=hdc,access=ro,devtype=cdrom,target={FOLDER}/1.iso" ]\n'
+    started(lab, "qemu-xen", disc)
+    try:
+        drive = 'xl qemu-monitor-command $1 "info block" | grep ^ide-5632'
+        assert f"{FOLDER}/1.iso" in guest.shell(drive)
+        guest.shell("xl cd-eject $1 hdc")
+        assert "not inserted" in guest.shell(drive)
+        guest.shell(f"xl cd-insert $1 hdc {FOLDER}/2.iso")  # a descriptor, through our broker
+        assert "/dev/fdset/" in guest.shell(drive)
+    finally:
+        guest.destroy()
+
+
+@pytest.mark.parametrize("kind", ["qemu-xen", "qemu-xen-traditional"])
+def test_a_card_comes_and_goes(lab_with_a_card, kind):
+    guest = started(lab_with_a_card, kind, 'passthrough = "enabled"\n')
+    try:
+        guest.shell(
+            "xl pci-assignable-list | grep -q 05.0 ||{ modprobe xen-pciback; xl pci-assignable-add 00:05.0; }"
+        )
+        monitor = "xenwire dm qmp $1 query-pci"
+        guest.shell("xl pci-attach $1 00:05.0", timeout=100)
+        assert "pci-pt-00_05.0" in guest.shell(monitor)
+        assert "0000:00:05.0" in guest.shell("xl pci-list $1")
+        guest.shell("xl pci-detach $1 00:05.0", timeout=100)
+        assert "pci-pt-00_05.0" not in guest.shell(monitor)
+        if kind == "qemu-xen-traditional":
+            assert (
+                guest.shell(f"xenstore-read {MODEL}/last-command").strip()
+                == "pci-rem 0000:00:05.0: pci-removed"
+            )
+            # The same by our own end, which does not tell the hypervisor: the device model's part alone.
+            assert "refused" in guest.shell("xenwire dm command $1 pci-ins 0000:00:06.0 2>&1; true")
+    finally:
+        guest.destroy()
