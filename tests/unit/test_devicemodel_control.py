@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xenwire.devicemodel.control import PciAddress, PciInsertion
 from xenwire.devicemodel.controller import Controller
 from xenwire.devicemodel.nodes import DeviceModelNodes
-from xenwire.errors import TimedOut, Unreachable, UsageError, XenwireError
+from xenwire.errors import Conflict, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.process import ProcessRef
 from xenwire.types import DomId
@@ -141,18 +141,45 @@ async def test_save_and_resume(store, controller):
 
 
 async def test_a_save_that_fails(store, controller):
-    async with model(store, save=[("parameter", "disk full"), ("state", "save-failed")]):
+    """Seed 001 has no word for it, and libxl waits for this one; so do we, and the guest can go on."""
+    answers = {"continue": [("state", "running")]}
+    async with model(store, save=[("parameter", "disk full"), ("state", "paused")], **answers):
         with pytest.raises(XenwireError, match="disk full"):
             await controller.save()
+        with pytest.raises(Conflict, match="paused"):
+            await controller.add_usb("tablet")
+        await controller.resume()
     assert await store.get(NODES.state) == b"running"
 
 
-async def test_a_stale_answer_is_none(store, controller):
-    """An earlier toolstack has not put `running` back: that is waited for."""
-    async with model(store):
+async def test_a_guest_that_does_not_go_on_is_still_paused(store, controller):
+    answers = {"continue": [("parameter", "locked"), ("state", "continue-failed")]}
+    async with model(store, save=[("state", "paused")], **answers):
+        await controller.save()
+        with pytest.raises(XenwireError, match="locked"):
+            await controller.resume()
+        assert await controller.paused()
+
+
+async def test_a_stale_answer_is_none(store, controller, monkeypatch):
+    """An earlier toolstack has not put `running` back: that is waited for, but not for ever."""
+    monkeypatch.setattr("xenwire.devicemodel.controller._ABANDONED", 0.1)
+    async with model(store, pci_rem=[("state", "pci-removed")]) as asked:
+        await store.wait_for(NODES.state, lambda state: state == b"running", 5)
         await store.write(NODES.state, "pci-removed")
-        with pytest.raises(TimedOut):
+        with pytest.raises(TimedOut, match="not ready"):
             await controller.remove_pci(DEVICE.address, timeout=0.05)
+        assert asked.asked == []
+        await controller.remove_pci(DEVICE.address, timeout=5)
+        assert len(asked.asked) == 1
+
+
+async def test_a_command_that_is_cancelled_is_taken_back(store, controller):
+    await store.write(NODES.state, "running")
+    task = asyncio.create_task(controller.add_usb("tablet"))
+    await store.wait_for(NODES.command, lambda word: word is not None, 5)
+    task.cancel()
+    await asyncio.wait([task])
     assert await store.get(NODES.command) is None
 
 
@@ -225,3 +252,4 @@ async def test_log_dirty(store, controller):
     task.cancel()
     with pytest.raises(TimedOut):
         await controller.log_dirty(True, timeout=0.05)
+    assert await store.names(NODES.log_dirty) == []

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.attach import attach, show
-from xenwire.channels.keys import Channel, XenbusState, read_channels
+from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, read_channels
 from xenwire.channels.persistent import PERSISTENT, forget, known, remember, remembered, uuid_of
 from xenwire.errors import Conflict, NotFound, TimedOut, XenwireError
 from xenwire.types import DevId, DomId
@@ -55,6 +55,7 @@ class Returning:
         self._to_note: set[uuids.UUID] = set()
         self._noting: set[uuids.UUID] = set()
         self._words: dict[uuids.UUID, bytes | None] = {}  # as they were read last
+        self._perhaps_saved: set[uuids.UUID] = set()
 
     async def run(self) -> None:
         """Attach channels to their domains as those come, until cancelled. Raises StoreClosed."""
@@ -84,6 +85,7 @@ class Returning:
             self._awaited.pop(uuid).close()
             self._away_since.pop(uuid, None)
             self._words.pop(uuid, None)
+            self._perhaps_saved.discard(uuid)
             if uuid in self._there:
                 self._there.pop(uuid)[1].close()
 
@@ -135,17 +137,26 @@ class Returning:
                 self._to_note.discard(uuid)
                 before = self._words.get(uuid)
                 word = self._words[uuid] = await self._store.get(f"/local/domain/{domid}/control/shutdown")
-                asked = word == b"suspend" or word == before == b""
-                if asked and not all(e.saved for e in await remembered(self._store, uuid)):
+                if word == before == b"":
+                    self._perhaps_saved.add(uuid)
+                if word == b"suspend" and not all(e.saved for e in await remembered(self._store, uuid)):
                     await self._store.transact(lambda t: _note_saved(t, uuid))
         finally:
             self._noting.discard(uuid)
 
     async def _attach_missing(self, uuid: uuids.UUID, domid: DomId) -> None:
         """Attach what a domain lacks of what is remembered of it."""
-        there = {channel.name for channel in await read_channels(self._store, domid)}
+        found = await read_channels(self._store, domid)
+        for channel in found:
+            if channel.type == OUR_TYPE:  # a predecessor may have been killed while it was hidden
+                await self._store.transact(partial(show, channel=channel))
+        there = {channel.name for channel in found}
+        perhaps = uuid in self._perhaps_saved
+        self._perhaps_saved.discard(uuid)
         missing = [
-            each for each in await remembered(self._store, uuid, domid) if each.channel.name not in there
+            replace(each, saved=each.saved or perhaps)
+            for each in await remembered(self._store, uuid, domid)
+            if each.channel.name not in there
         ]
         restored = []
         for each in missing:

@@ -188,8 +188,7 @@ def command(domain: str, word: str, parameter: str, timeout: float, host: str | 
                 case Command.PAUSE:
                     await found.pause()
                 case Command.CONTINUE:
-                    await control.resume(timeout)
-                    await found.unpause()
+                    await (control.resume(timeout) if await control.paused() else found.unpause())
                 case Command.SAVE:
                     await control.save(timeout)
                 case Command.PCI_INSERT:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from xenwire.devicemodel.control import ANSWERS, Command, PciAddress, PciInsertion
 from xenwire.errors import NotFound, TimedOut, Unreachable, UsageError, XenwireError
-from xenwire.qemu.qmp.client import QmpClient
+from xenwire.qemu.qmp.client import QmpClient, QmpError
 
 __all__ = ["Actions", "Answer"]
 
@@ -70,17 +70,24 @@ class Actions:
         except Unreachable:
             raise
         except XenwireError as error:
-            return Answer(ANSWERS[command].failed, (error.reason or error.message)[:_REASON])
+            reason = error.reason or error.message
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}"
+        # Seed 001 knows no failure of `save`. To libxl, `paused` without a file is one, after which it says
+        # `continue`; another word it would wait for, and leave the guest stopped.
+        state = ANSWERS[command].done if command is Command.SAVE else ANSWERS[command].failed
+        return Answer(state, reason[:_REASON])
 
     async def log_dirty(self, enable: bool) -> None:
         """Have QEMU tell the hypervisor which memory it writes, or not. Raises as `QmpClient.execute`."""
         await self._qmp.execute("xen-set-global-dirty-log", enable=enable)
 
     async def _save(self, _: str) -> None:
-        """Write QEMU's devices aside, then in place: whoever reads that file finds all of it."""
-        await self._qmp.execute("stop")
+        """Write QEMU's devices aside, then in place: whoever reads that file finds all of it, or none."""
+        await self._qmp.execute("stop", timeout=_GUEST_TIMEOUT)  # it waits for disks
         beside = self._saved.with_name(f".{self._saved.name}.new")
-        beside.unlink(missing_ok=True)
+        for old in (beside, self._saved):
+            old.unlink(missing_ok=True)
         try:
             # QEMU opens a member of a set only in the mode that it has, and as another user not the path.
             fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -95,10 +102,9 @@ class Actions:
             finally:
                 await self._qmp.execute("remove-fd", {"fdset-id": added})
             beside.rename(self._saved)
-        except OSError as error:
-            raise XenwireError(f"cannot write {self._saved}", reason=error.strerror) from error
         finally:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
 
     async def _continue(self, _: str) -> None:
         await self._qmp.execute("cont")
@@ -118,7 +124,7 @@ class Actions:
             arguments["addr"] = f"{device.devfn >> 3:x}.{device.devfn & 7:x}"
         if ("permissive", "1") in device.options:
             arguments["permissive"] = True
-        await self._qmp.execute("device_add", arguments)
+        await self._qmp.execute("device_add", arguments, timeout=_GUEST_TIMEOUT)  # it may pin all memory
         devfn = await self._devfn(name)
         if devfn is None:
             raise NotFound("the device is not there", reason="QEMU took it, and does not show it")
@@ -132,8 +138,11 @@ class Actions:
                 f"the guest has no device {parameter}", reason=f"the guest has no device {parameter}"
             )
         with self._qmp.events("DEVICE_DELETED") as events:
-            with suppress(XenwireError):
+            try:
                 await self._qmp.execute("device_del", id=name)
+            except QmpError as error:
+                if "unplug" not in error.description:
+                    raise
             try:
                 async with asyncio.timeout(_GUEST_TIMEOUT):
                     while await self._devfn(name) is not None:

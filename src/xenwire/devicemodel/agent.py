@@ -112,10 +112,11 @@ class Agent:
             setup = await self._prepare()
             await self._advertise(setup.advertised)
             async with self._opened() as launch:
+                launch.fds += setup.fds
                 qemu = await Qemu.start(
                     setup.program,
                     [*setup.arguments, *launch.arguments],
-                    pass_fds=[*launch.fds, *setup.fds],
+                    pass_fds=launch.fds,
                     user=self._user,
                     log=self._log,
                     timeout=self._timeout,
@@ -232,8 +233,7 @@ class Agent:
     async def _publish(self, qmp: QmpClient, setup: Setup) -> None:
         for backend in self._backends:
             await backend.publish(qmp)
-        if not setup.under_xen:
-            await self._publish_serial_ports(qmp)
+        await self._publish_serial_ports(qmp, console=not setup.under_xen)
         await self._tell_runstate(qmp)
         if setup.start:
             await qmp.execute("cont")
@@ -257,12 +257,16 @@ class Agent:
         """Carry out the toolstack's commands, one after the other (seed 001)."""
         async with self._store.watch(self._nodes.command) as changes:
             async for _ in changes:
-                word, parameter = await asyncio.gather(
-                    self._store.get(self._nodes.command), self._store.get(self._nodes.parameter)
-                )
+                word, parameter = await self._store.transact(self._take_command)
                 if word is not None:
-                    await self._store.rm(self._nodes.command)
                     await self._carry_out(word, parameter or b"", actions, qmp)
+
+    async def _take_command(self, t: Transaction) -> tuple[bytes | None, bytes | None]:
+        """Read a command and remove it: one that was taken back meanwhile is not carried out."""
+        word, parameter = await t.get(self._nodes.command), await t.get(self._nodes.parameter)
+        if word is not None:
+            await t.rm(self._nodes.command)
+        return word, parameter
 
     async def _carry_out(self, word: bytes, parameter: bytes, actions: Actions, qmp: QmpClient) -> None:
         """Do what a command says. Only whole words count: qemu-xen-traditional took a prefix for `save`."""
@@ -276,7 +280,7 @@ class Agent:
         try:
             answer = await actions.carry_out(command, about)
             await self._tell_runstate(qmp)
-        except (QmpError, Unreachable) as error:
+        except Unreachable as error:
             _log.error("command %s failed: %s", command, error)
             return
         _log.info("command %s %.80s: %s %s", command, about, answer.state, answer.parameter or "")
@@ -300,24 +304,28 @@ class Agent:
                     continue
                 try:
                     await actions.log_dirty(word == b"enable")
-                except (QmpError, TimedOut) as error:
+                except (QmpError, TimedOut, Unreachable) as error:
                     _log.error("log-dirty %s failed: %s", word.decode(), error)
                 else:
                     await self._store.write(self._nodes.log_dirty / "ret", word.decode())
 
     async def _tell_runstate(self, qmp: QmpClient) -> None:
-        status = await qmp.execute("query-status")
+        try:
+            status = await qmp.execute("query-status")
+        except TimedOut as error:  # it is busy with somebody's command; its next event asks again
+            _log.warning("cannot tell whether the guest runs: %s", error)
+            return
         await self._store.write(self._nodes.runstate, str(status["status"]))
 
-    async def _publish_serial_ports(self, qmp: QmpClient) -> None:
-        """Write the ptys of serial ports where libxl has them; the first is the primary console."""
+    async def _publish_serial_ports(self, qmp: QmpClient, *, console: bool) -> None:
+        """Write the ptys of serial ports where libxl has them; with `console` the first is that, too."""
         home = StorePath(f"/local/domain/{self._domid}")
         for chardev in await qmp.execute("query-chardev"):
             port = _SERIAL.fullmatch(chardev["label"])
             tty = parse_filename(chardev["filename"]).pty
             if port and tty:
                 await self._store.write(home / "serial" / port[1] / "tty", tty)
-                if port[1] == "0":
+                if console and port[1] == "0":
                     await self._store.write(home / "console" / "tty", tty)
 
     def _crash(self, reason: str) -> XenwireError:

@@ -49,7 +49,7 @@ class Answers(NamedTuple):
 
 
 ANSWERS: Final = {
-    Command.SAVE: Answers("paused", "save-failed"),
+    Command.SAVE: Answers("paused", "paused"),  # failed if `parameter` says why
     Command.CONTINUE: Answers("running", "continue-failed"),
     Command.PAUSE: Answers("paused", "pause-failed"),
     Command.PCI_INSERT: Answers("pci-inserted", "pci-insert-failed"),

@@ -6,22 +6,28 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.control import ANSWERS, Command, PciAddress, PciInsertion
 from xenwire.devicemodel.nodes import PAUSED, RUNNING, DeviceModelNodes
-from xenwire.errors import NotFound, TimedOut, Unreachable, XenwireError
+from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.process import ProcessRef
 from xenwire.runtime.race import before
 
 if TYPE_CHECKING:
     from xenwire.xenstore import Store, Transaction
+    from xenwire.xenstore.watch import Watch
 
 __all__ = ["Controller"]
 
 _TIMEOUT: Final = 60.0  # seconds, as libxl gives a device model
 _DIRTY_TIMEOUT: Final = 10.0  # seconds, as libxl gives it for this
+_ABANDONED: Final = 2.0
+"""Seconds after which an answer that nobody takes away was for a toolstack that has gone."""
+_LEFT_BEHIND: Final = {word for answer in ANSWERS.values() for word in answer} - {RUNNING, PAUSED}
+
 _DEVFN: Final = re.compile(r"0x([0-9a-fA-F]{1,2})")
 
 
@@ -29,8 +35,8 @@ class Controller:
     """Commands a domain's device model, ours or another that speaks the protocol.
 
     Every method waits until the device model is `running`, or until a command of another toolstack's is over,
-    and raises Unreachable at once if the device model is not there or dies meanwhile, TimedOut, and
-    XenwireError with the device model's own reason if it refuses.
+    and raises Conflict if it is `paused`, Unreachable at once if it is not there or dies meanwhile, TimedOut,
+    and XenwireError with the device model's own reason if it refuses.
     """
 
     def __init__(
@@ -65,7 +71,10 @@ class Controller:
         await self._command(Command.USB_DELETE, address, timeout)
 
     async def save(self, timeout: float = _TIMEOUT) -> None:
-        """Stop the guest, and have the device model's state saved. It stays `paused`, until `resume`."""
+        """Stop the guest, and have the device model's state saved. It stays `paused`, until `resume`.
+
+        So it does where that fails.
+        """
         await self._command(Command.SAVE, None, timeout)
 
     async def resume(self, timeout: float = _TIMEOUT) -> None:
@@ -78,20 +87,24 @@ class Controller:
         asked, answer = self._nodes.log_dirty / "cmd", self._nodes.log_dirty / "ret"
 
         async def ask(t: Transaction) -> None:
-            for path in (answer, asked):
-                with suppress(NotFound):
-                    await t.rm(path)
+            await clear(t)
             await t.write(asked, word)
 
         async def answered() -> None:
             await self._store.transact(ask)
-            await self._store.wait_for(answer, lambda value: value == word.encode(), timeout)
+            try:
+                await self._store.wait_for(answer, lambda value: value == word.encode(), timeout)
+            finally:
+                await self._store.transact(clear)
+
+        async def clear(t: Transaction) -> None:
+            """Leave nothing: libxl takes an old word without its echo for a broken device model."""
+            for path in (asked, answer):
+                with suppress(NotFound):
+                    await t.rm(path)
 
         async with self._lock.held(timeout):
             await self._unless_it_dies(f"switch log-dirty to {word}", answered())
-            for path in (asked, answer):
-                with suppress(NotFound):
-                    await self._store.rm(path)
 
     async def _command(self, command: Command, parameter: str | None, timeout: float) -> str:
         """Give a command, and what the device model leaves in `parameter`."""
@@ -111,28 +124,59 @@ class Controller:
             raise Unreachable(
                 f"cannot {what}: the device model of domain {self._nodes.domid} is gone",
                 reason="there is none" if process is None else f"its process {process.pid} has ended",
-                hint=f"destroy the domain: xenwire destroy {self._nodes.domid}",
+                hint=None if process is None else f"destroy it: xenwire destroy {self._nodes.domid}",
             )
 
     async def _ask(self, command: Command, parameter: str | None, timeout: float) -> str:
-        ready = PAUSED if command is Command.CONTINUE else RUNNING
-        ours = (parameter or "").encode()
+        asked = False
         try:
             async with asyncio.timeout(timeout), self._store.watch(self._nodes.root) as changes:
                 await anext(changes)
-                while (state := await self._state()) != ready:
-                    if command is Command.CONTINUE and state == RUNNING:
-                        return ""
-                    await anext(changes)
-                await self._store.transact(lambda t: self._write(t, command, parameter))
+                if not await self._until_ready(command, changes):
+                    return ""
                 try:
-                    while (answer := await self._answer(command, ours)) is None:
+                    asked = True
+                    await self._store.transact(lambda t: self._write(t, command, parameter))
+                    while (answer := await self._answer(command, (parameter or "").encode())) is None:
                         await anext(changes)
                 finally:
-                    await self._store.transact(lambda t: self._restore(t, command))
+                    taken = await self._store.transact(lambda t: self._clean_up(t, command))
                 return answer
         except TimeoutError:
-            raise await self._late(command, timeout) from None
+            if not asked:
+                reason = f"it is not ready for it: its state is {await self._state()!r}"
+            elif taken:
+                reason = f"it took the command, and has not answered within {timeout:g} s"
+            else:
+                reason = f"it has not taken the command within {timeout:g} s"
+            raise TimedOut(
+                f"{command} failed for domain {self._nodes.domid}",
+                reason=reason,
+                hint=f"see its log, and: xenwire dm status {self._nodes.domid}",
+            ) from None
+
+    async def _until_ready(self, command: Command, changes: Watch) -> bool:
+        """Wait until the device model can take a command; False: there is nothing to do."""
+        ready = PAUSED if command is Command.CONTINUE else RUNNING
+        while (state := await self._state()) != ready:
+            if command is Command.CONTINUE and state == RUNNING:
+                return False
+            if state == PAUSED:
+                raise Conflict(
+                    f"cannot {command}: the guest of domain {self._nodes.domid} is paused",
+                    hint=f"let it go on first: xenwire dm command {self._nodes.domid} continue",
+                )
+            try:
+                async with asyncio.timeout(_ABANDONED if state in _LEFT_BEHIND else None):
+                    await anext(changes)
+            except TimeoutError:
+                await self._store.transact(partial(self._put_back, state=state))
+        return True
+
+    async def _put_back(self, t: Transaction, *, state: str) -> None:
+        """Put `running` back for a toolstack that has not, if nothing has changed meanwhile."""
+        if await t.get(self._nodes.state) == state.encode() and not await t.exists(self._nodes.command):
+            await t.write(self._nodes.state, RUNNING)
 
     async def _write(self, t: Transaction, command: Command, parameter: str | None) -> None:
         if parameter is None:
@@ -142,12 +186,23 @@ class Controller:
             await t.write(self._nodes.parameter, parameter)
         await t.write(self._nodes.command, command)
 
-    async def _restore(self, t: Transaction, command: Command) -> None:
-        """Take the answer away, which would be taken for that to the next command. A dead one leaves none."""
+    async def _clean_up(self, t: Transaction, command: Command) -> bool:
+        """Take back what was not taken, and an answer, which would be taken for that to the next command.
+
+        A device model that has died leaves no state. Tells whether the command was taken.
+        """
         answers = ANSWERS[command]
-        state = await t.get(self._nodes.state)
-        if state in (answers.failed.encode(), answers.done.encode()) and state != PAUSED.encode():
-            await t.write(self._nodes.state, RUNNING)
+        state = (await t.get(self._nodes.state) or b"").decode(errors="replace")
+        if state in (answers.done, answers.failed) and state != PAUSED:
+            await t.write(self._nodes.state, PAUSED if state == "continue-failed" else RUNNING)
+        if await t.get(self._nodes.command) == command.encode():
+            await t.rm(self._nodes.command)  # it must not be carried out later, unasked
+            return False
+        return True
+
+    async def paused(self) -> bool:
+        """Tell whether the device model is `paused`, as after `save`."""
+        return await self._state() == PAUSED
 
     async def _state(self) -> str:
         return (await self._store.get(self._nodes.state) or b"").decode(errors="replace")
@@ -156,7 +211,7 @@ class Controller:
         """Give the answer, None while there is none. Raises XenwireError if the command has failed."""
         state, parameter = await asyncio.gather(self._state(), self._store.get(self._nodes.parameter))
         told = (parameter or b"").decode(errors="replace")
-        if state == ANSWERS[command].done:
+        if state == ANSWERS[command].done and not (command is Command.SAVE and told):
             return told
         if state == ANSWERS[command].failed:
             raise self._error(command, told)
@@ -164,21 +219,6 @@ class Controller:
         if command is Command.PCI_INSERT and parameter not in (ours, None) and not _DEVFN.fullmatch(told):
             raise self._error(command, told)
         return None
-
-    async def _late(self, command: Command, timeout: float) -> TimedOut:
-        taken = await self._store.get(self._nodes.command) is None
-        state = await self._state()
-        if taken:
-            reason = f"it took the command, and has not answered within {timeout:g} s"
-        else:
-            with suppress(NotFound):  # it must not be carried out later, unasked
-                await self._store.rm(self._nodes.command)
-            reason = f"it has not taken the command within {timeout:g} s"
-        return TimedOut(
-            f"{command} failed for domain {self._nodes.domid}",
-            reason=f"{reason}; its state is {state!r}",
-            hint=f"see its log, and: xenwire dm status {self._nodes.domid}",
-        )
 
     def _error(self, command: Command, reason: str) -> XenwireError:
         return XenwireError(

@@ -43,6 +43,8 @@ class Request:
     """Whether the processors wait for libxl's word."""
     restore: Path | None = None
     """Where the state is that a traditional device model is to load."""
+    video_memory: int = 0
+    """MiB, of a traditional device model's."""
     ignored: list[str] = field(default_factory=list)
     """Options that mean nothing to us."""
 
@@ -188,7 +190,8 @@ def _parse_traditional(words: Iterator[str], domid: DomId) -> Request:
         request.restore = Path(value)
 
     def video(memory: str) -> None:
-        state.video = (state.video[0], str(max(4, int(memory) if memory.isdecimal() else 0)))
+        request.video_memory = int(memory) if memory.isdecimal() else 0
+        state.video = (state.video[0], str(max(4, request.video_memory)))
 
     def adapter(device: str) -> None:
         state.video = (device, state.video[1])

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.backends import Backends, read_backends
-from xenwire.devicemodel.control import Command
+from xenwire.devicemodel.control import ANSWERS, Command
 from xenwire.devicemodel.controller import Controller
-from xenwire.devicemodel.nodes import RUNNING, DeviceModelNodes, RunState, monitor_sockets, saved_state
+from xenwire.devicemodel.nodes import (
+    PAUSED,
+    RUNNING,
+    DeviceModelNodes,
+    RunState,
+    monitor_sockets,
+    pid_path,
+    saved_state,
+)
 from xenwire.errors import TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.runtime.daemon import Daemon
 from xenwire.runtime.lock import FileLock
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["DeviceModel"]
 
 _COMMAND_TIMEOUT: Final = 10.0  # seconds
+_LOCK_TIMEOUT: Final = 60.0  # seconds: as long as another's command may take
 
 
 class DeviceModel:
@@ -48,7 +58,7 @@ class DeviceModel:
     @property
     def control(self) -> Controller:
         """Its commands, by the control protocol (seed 001)."""
-        return Controller(self._store, self._nodes, self._lock, self.process)
+        return Controller(self._store, self._nodes, self._lock, self._any_process)
 
     async def wait_running(self, agent: Daemon, timeout: float) -> None:
         """Wait until it says `running`.
@@ -104,6 +114,14 @@ class DeviceModel:
         """Give the agent's process, as it announced itself."""
         return await self._process(self._nodes.agent)
 
+    async def _any_process(self) -> ProcessRef | None:
+        """Give the process of the device model, ours or that of another toolstack's."""
+        process = await self.process()
+        pid = await self._store.get_text(pid_path(self._domid))
+        if process is None and pid is not None and pid.isdecimal():
+            process = ProcessRef.of(int(pid))
+        return process
+
     async def end(self) -> None:
         """End it, if it runs. An agent that was killed has its QEMU killed, which may take a moment."""
         qemu = await self._process(self._nodes.qemu)
@@ -137,19 +155,38 @@ class DeviceModel:
         Raises Unreachable at once if the device model is gone or dies meanwhile, TimedOut after `timeout`
         seconds.
         """
-        async with self._lock.held(timeout):
+        async with self._lock.held(timeout + _LOCK_TIMEOUT):
             process = await self.process()
             if process is None or not process.alive:
                 raise self._gone(command)
             await self._store.write(self._nodes.command, command)
-            if not await before(self._carried_out(done, timeout), process.wait()):
+            if not await before(self._carried_out(command, done, timeout), process.wait()):
                 raise self._gone(command)
 
-    async def _carried_out(self, done: Callable[[str], bool], timeout: float) -> None:
-        await self._store.wait_for(self._nodes.command, lambda value: value is None, timeout)
-        await self._store.wait_for(
-            self._nodes.runstate, lambda value: value is not None and done(value.decode()), timeout
-        )
+    async def _carried_out(self, command: Command, done: Callable[[str], bool], timeout: float) -> None:
+        failed = ANSWERS[command].failed
+        try:
+            async with asyncio.timeout(timeout), self._store.watch(self._nodes.root) as changes:
+                async for _ in changes:
+                    if await self._store.exists(self._nodes.command):
+                        continue
+                    if failed != PAUSED and await self._store.get_text(self._nodes.state) == failed:
+                        raise await self._refused(command)
+                    told = await self._store.get_text(self._nodes.runstate)
+                    if told is not None and done(told):
+                        return
+        except TimeoutError:
+            raise TimedOut(
+                f"cannot {command} domain {self._domid}",
+                reason=f"its device model has not done it within {timeout:g} s",
+                hint=f"see: xenwire dm status {self._domid}",
+            ) from None
+
+    async def _refused(self, command: Command) -> XenwireError:
+        """Give the device model's reason, and put back the state from before."""
+        reason = await self._store.get_text(self._nodes.parameter)
+        await self._store.write(self._nodes.state, PAUSED if command is Command.CONTINUE else RUNNING)
+        return XenwireError(f"cannot {command} domain {self._domid}", reason=reason)
 
     def _gone(self, command: Command) -> Unreachable:
         return Unreachable(

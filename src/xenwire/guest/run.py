@@ -127,9 +127,10 @@ async def _serve(job: _Job) -> None:
                 # Without a peer a program would read the end of its input at once.
                 while device and not device.has_peer() and not device.is_hung_up():  # noqa: ASYNC110
                     await asyncio.sleep(_PEER_PAUSE)
-                status = await _run_once(job, device)
-                failed = status != 0
-                _log.info("%s: %s %s", job.name, job.unit.program, status)
+                if device is None or not device.is_hung_up():
+                    status = await _run_once(job, device)
+                    failed = status != 0
+                    _log.info("%s: %s %s", job.name, job.unit.program, status)
             except XenwireError as error:
                 _log.warning("%s: %s", job.name, error)
             if device and device.is_hung_up():
@@ -137,7 +138,7 @@ async def _serve(job: _Job) -> None:
                 # name leads to the old one until Linux has cleaned up (linux: drivers/tty/hvc/hvc_console.c).
                 _log.info("%s: %s has hung up", job.name, job.device)
                 device.close()
-                device, pause = None, _FIRST_PAUSE
+                device = None
             elif job.unit.restart is Restart.NEVER or (job.unit.restart is Restart.ON_FAILURE and not failed):
                 return
             if loop.time() - started >= _LONGEST_PAUSE or (device and not device.has_peer()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import shutil
@@ -78,9 +77,12 @@ async def _setup(store: Store, request: Request) -> Setup:
         memory = await store.get_text(f"/local/domain/{request.domid}/memory/static-max")
         if memory is None or not memory.isdecimal():
             raise XenwireError(f"domain {request.domid} has no memory", reason=f"static-max is {memory!r}")
-        arguments += ["-m", str(int(memory) // 1024)]
+        arguments += ["-m", str(int(memory) // 1024 - request.video_memory)]
         if request.restore is not None:
-            fd = await asyncio.to_thread(os.open, request.restore, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fd = os.open(request.restore, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise XenwireError(f"cannot read {request.restore}", reason=error.strerror) from error
             arguments += ["-incoming", f"fd:{fd}"]
             fds.append(fd)
     return Setup(
