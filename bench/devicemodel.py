@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from bench.create import qemu_command
@@ -18,6 +19,7 @@ from bench.figures import show_most
 from bench.measure import Sample, show
 from xenwire.devicemodel.agent import Agent
 from xenwire.devicemodel.nodes import DeviceModelNodes
+from xenwire.devicemodel.setup import plain_setup
 from xenwire.errors import NotFound, Unreachable
 from xenwire.images import build_tiny_guest
 from xenwire.qemu.qmp.client import QmpClient
@@ -121,7 +123,8 @@ async def launches(runs: int, by_hand: Sequence[str], monitor: Path, log: Path) 
 
         async def ours() -> float:
             start = time.perf_counter()
-            running = asyncio.create_task(Agent(store, DOMID, log=log).run())
+            prepare = partial(plain_setup, store, DOMID, None, None, 60.0)
+            running = asyncio.create_task(Agent(store, DOMID, prepare, log=log).run())
             await store.wait_for(nodes.state, lambda value: value == b"running", 60)
             seconds = time.perf_counter() - start
             running.cancel()
