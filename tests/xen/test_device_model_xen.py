@@ -7,6 +7,7 @@ import pytest
 
 from tests.xen.firmware import firmware
 from tests.xen.guest import Guest
+from xenwire.errors import TimedOut
 from xenwire.lab import Lab, Profile
 from xenwire.lab.package import install
 
@@ -25,6 +26,7 @@ serial = "file:{folder}/dm-{kind}.log"
 vga = "none"
 vnc = 0
 on_crash = "preserve"
+on_reboot = "preserve"
 """
 MODEL = "/local/domain/0/device-model/$(xl domid $1)"
 COUNTS = f"""\
@@ -38,25 +40,30 @@ done
 """Whether the guest's serial port shows that it goes on, within 10 s."""
 
 
-def started(lab, kind, more=""):
-    """Install what is needed, and have xl make a guest."""
-    guest = Guest(lab, f"dm-{kind}")
+def on_a_guest(lab, kind, work, more=""):
+    """Have xl make a guest, and do something with it.
+
+    QEMU's emulation of SVM loses a guest now and then (as in test_tiny_guest_xen): if it does not count any
+    more, it is done again with another, at most three.
+    """
 
     async def prepare():
         async with lab.session() as session:
             await install(session)
 
     asyncio.run(prepare())
+    guest = Guest(lab, f"dm-{kind}")
     guest.shell(f"mkdir -p {FOLDER}; cat >{FOLDER}/firmware", stdin=firmware())
-    guest.create(CONFIG.format(kind=kind, folder=FOLDER) + more, timeout=120)
-    return guest
-
-
-@pytest.fixture(scope="module", params=["qemu-xen", "qemu-xen-traditional"])
-def guest(lab, request):
-    guest = started(lab, request.param)
-    yield guest
-    guest.destroy()
+    for attempts_left in (2, 1, 0):
+        try:
+            guest.create(CONFIG.format(kind=kind, folder=FOLDER) + more, timeout=120)
+            work(guest)
+            return
+        except (AssertionError, TimedOut):
+            if not attempts_left or is_alive(guest):
+                raise
+        finally:
+            guest.destroy()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +78,22 @@ def counts(guest):
     return guest.shell(COUNTS).strip() == "yes"
 
 
-def test_it_runs(guest):
+def is_alive(guest):
+    try:
+        return counts(guest)
+    except AssertionError:  # it has no log any more
+        return False
+
+
+KINDS = pytest.mark.parametrize("kind", ["qemu-xen", "qemu-xen-traditional"])
+
+
+@KINDS
+def test_xl_drives_it(lab, kind):
+    on_a_guest(lab, kind, is_driven)
+
+
+def is_driven(guest):
     assert counts(guest)
     assert guest.shell(f"xenstore-read {MODEL}/state").strip() == "running"
     assert "console" in guest.shell(f"xenstore-list {MODEL}/backends")
@@ -79,70 +101,57 @@ def test_it_runs(guest):
     assert not counts(guest)
     guest.run("xl", "unpause", guest.name)
     assert counts(guest)
-
-
-def test_its_monitor_is_everyones(guest):
-    """xl's own client where it looks for it, and ours beside."""
+    # Its monitor: xl's own client where it looks for it, and ours beside.
     assert "running" in guest.shell('xl qemu-monitor-command $1 "info status"')
     chardevs = json.loads(guest.shell("xenwire dm qmp $1 query-chardev"))
     assert "serial0" in {each["label"] for each in chardevs}
     assert json.loads(guest.shell("xenwire dm status $1 -o json"))["runstate"] == "running"
-
-
-def test_our_commands_beside_xls(guest):
     refused = guest.shell("xenwire dm command $1 pci-rem 0000:7f:1f.7 2>&1; true")
     assert "the guest has no device" in refused
-
-
-def test_it_is_saved_and_restored(guest):
     guest.shell(f"xl save $1 {FOLDER}/saved >&2", timeout=120)
     guest.shell(f"xl restore {FOLDER}/saved >&2; rm {FOLDER}/saved", timeout=120)
     assert counts(guest)
     assert guest.shell(f"xenstore-read {MODEL}/state").strip() == "running"
     assert guest.shell("ls /var/lib/xen | grep qemu; true") == ""
-
-
-def test_it_leaves_nothing(guest):
     guest.shell("id=$(xl domid $1); xl destroy $1; ! xenstore-exists /local/domain/0/device-model/$id")
     guest.shell("until ! pgrep -f '[x]enwire-dm|[x]en-qemu-system'; do sleep 0.2; done", timeout=30)
     assert guest.shell("ls /run/xen /run/xenwire | grep qmp; true") == ""
 
 
 def test_a_disc_is_changed(lab):
-    guest = Guest(lab, "dm-qemu-xen")
-    guest.shell(f"mkdir -p {FOLDER}; for i in 1 2; do head -c 1048576 /dev/zero >{FOLDER}/$i.iso; done")
     disc = f'disk = [ "format=raw,vdev=hdc,access=ro,devtype=cdrom,target={FOLDER}/1.iso" ]\n'
-    started(lab, "qemu-xen", disc)
-    try:
-        drive = 'xl qemu-monitor-command $1 "info block" | grep ^ide-5632'
-        assert f"{FOLDER}/1.iso" in guest.shell(drive)
-        guest.shell("xl cd-eject $1 hdc")
-        assert "not inserted" in guest.shell(drive)
-        guest.shell(f"xl cd-insert $1 hdc {FOLDER}/2.iso")  # a descriptor, through our broker
-        assert "/dev/fdset/" in guest.shell(drive)
-    finally:
-        guest.destroy()
+    Guest(lab, "").shell(
+        f"mkdir -p {FOLDER}; for i in 1 2; do head -c 1048576 /dev/zero >{FOLDER}/$i.iso; done"
+    )
+    on_a_guest(lab, "qemu-xen", has_its_disc_changed, disc)
 
 
-@pytest.mark.parametrize("kind", ["qemu-xen", "qemu-xen-traditional"])
+def has_its_disc_changed(guest):
+    drive = 'xl qemu-monitor-command $1 "info block" | grep ^ide-5632'
+    assert f"{FOLDER}/1.iso" in guest.shell(drive)
+    guest.shell("xl cd-eject $1 hdc")
+    assert "not inserted" in guest.shell(drive)
+    guest.shell(f"xl cd-insert $1 hdc {FOLDER}/2.iso")  # a descriptor, through our broker
+    assert "/dev/fdset/" in guest.shell(drive)
+
+
+@KINDS
 def test_a_card_comes_and_goes(lab_with_a_card, kind):
-    guest = started(lab_with_a_card, kind, 'passthrough = "enabled"\n')
-    try:
-        guest.shell(
-            "xl pci-assignable-list | grep -q 05.0 ||{ modprobe xen-pciback; xl pci-assignable-add 00:05.0; }"
+    on_a_guest(lab_with_a_card, kind, is_given_a_card, 'passthrough = "enabled"\n')
+
+
+def is_given_a_card(guest):
+    guest.shell(
+        "xl pci-assignable-list | grep -q 05.0 ||{ modprobe xen-pciback; xl pci-assignable-add 00:05.0; }"
+    )
+    monitor = "xenwire dm qmp $1 query-pci"
+    guest.shell("xl pci-attach $1 00:05.0", timeout=100)
+    assert "pci-pt-00_05.0" in guest.shell(monitor)
+    assert "0000:00:05.0" in guest.shell("xl pci-list $1")
+    guest.shell("xl pci-detach $1 00:05.0", timeout=100)
+    assert "pci-pt-00_05.0" not in guest.shell(monitor)
+    if guest.name == "dm-qemu-xen-traditional":
+        assert (
+            guest.shell(f"xenstore-read {MODEL}/last-command").strip() == "pci-rem 0000:00:05.0: pci-removed"
         )
-        monitor = "xenwire dm qmp $1 query-pci"
-        guest.shell("xl pci-attach $1 00:05.0", timeout=100)
-        assert "pci-pt-00_05.0" in guest.shell(monitor)
-        assert "0000:00:05.0" in guest.shell("xl pci-list $1")
-        guest.shell("xl pci-detach $1 00:05.0", timeout=100)
-        assert "pci-pt-00_05.0" not in guest.shell(monitor)
-        if kind == "qemu-xen-traditional":
-            assert (
-                guest.shell(f"xenstore-read {MODEL}/last-command").strip()
-                == "pci-rem 0000:00:05.0: pci-removed"
-            )
-            # The same by our own end, which does not tell the hypervisor: the device model's part alone.
-            assert "refused" in guest.shell("xenwire dm command $1 pci-ins 0000:00:06.0 2>&1; true")
-    finally:
-        guest.destroy()
+        assert "refused" in guest.shell("xenwire dm command $1 pci-ins 0000:00:06.0 2>&1; true")
