@@ -135,7 +135,7 @@ async def _serve(job: _Job) -> None:
                 _log.warning("%s: %s", job.name, error)
             if device and device.is_hung_up():
                 # The guest was restored, perhaps. Its new terminal is to be opened only after a pause: the
-                # name leads to the old one until Linux has cleaned up (linux: drivers/tty/hvc/hvc_console.c).
+                # name may lead to the old one until Linux has cleaned up (linux: drivers/tty/hvc/hvc_console.c).
                 _log.info("%s: %s has hung up", job.name, job.device)
                 device.close()
                 device = None
