@@ -134,8 +134,8 @@ async def _serve(job: _Job) -> None:
             except XenwireError as error:
                 _log.warning("%s: %s", job.name, error)
             if device and device.is_hung_up():
-                # The guest was restored, perhaps. Its new terminal is to be opened only after a pause: the
-                # name may lead to the old one until Linux has cleaned up (linux: drivers/tty/hvc/hvc_console.c).
+                # The guest was restored, perhaps. Its new terminal is to be opened only after a pause: until
+                # Linux has cleaned up, the name may lead to the old one (linux: drivers/tty/hvc/hvc_console.c).
                 _log.info("%s: %s has hung up", job.name, job.device)
                 device.close()
                 device = None
