@@ -135,7 +135,7 @@ async def _serve(job: _Job) -> None:
                 _log.warning("%s: %s", job.name, error)
             if device and device.is_hung_up():
                 # The guest was restored, perhaps. Its new terminal is to be opened only after a pause: until
-                # Linux has cleaned up, the name may lead to the old one (linux: drivers/tty/hvc/hvc_console.c).
+                # Linux has cleaned up, the name may lead to the old one (linux: drivers/tty/hvc).
                 _log.info("%s: %s has hung up", job.name, job.device)
                 device.close()
                 device = None
