@@ -73,10 +73,7 @@ class Actions:
             reason = error.reason or error.message
         except OSError as error:
             reason = f"{error.filename}: {error.strerror}"
-        # Seed 001 knows no failure of `save`. To libxl, `paused` without a file is one, after which it says
-        # `continue`; another word it would wait for, and leave the guest stopped.
-        state = ANSWERS[command].done if command is Command.SAVE else ANSWERS[command].failed
-        return Answer(state, reason[:_REASON])
+        return Answer(ANSWERS[command].failed, reason[:_REASON])
 
     async def log_dirty(self, enable: bool) -> None:
         """Have QEMU tell the hypervisor which memory it writes, or not. Raises as `QmpClient.execute`."""
@@ -134,9 +131,7 @@ class Actions:
         """Have the guest give a device back. It may have been asked already, and be slow."""
         name = _pci_id(PciAddress.parse(parameter))
         if await self._devfn(name) is None:
-            raise NotFound(
-                f"the guest has no device {parameter}", reason=f"the guest has no device {parameter}"
-            )
+            raise NotFound("nothing to remove", reason=f"the guest has no device {parameter}")
         with self._qmp.events("DEVICE_DELETED") as events:
             try:
                 await self._qmp.execute("device_del", id=name)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Self
 
+from xenwire.devicemodel.nodes import PAUSED, RUNNING
 from xenwire.errors import UsageError
 
-__all__ = ["ANSWERS", "Answers", "Command", "PciAddress", "PciInsertion"]
+__all__ = ["ANSWERS", "Answers", "Command", "PciAddress", "PciInsertion", "state_before"]
 
 
 class Command(StrEnum):
@@ -49,14 +50,22 @@ class Answers(NamedTuple):
 
 
 ANSWERS: Final = {
-    Command.SAVE: Answers("paused", "paused"),  # failed if `parameter` says why
-    Command.CONTINUE: Answers("running", "continue-failed"),
-    Command.PAUSE: Answers("paused", "pause-failed"),
+    # Seed 001 knows no failure of `save`. To libxl, `paused` without a file is one, after which it says
+    # `continue`; for another word it would wait, and leave the guest stopped. `parameter` says why.
+    Command.SAVE: Answers(PAUSED, PAUSED),
+    Command.CONTINUE: Answers(RUNNING, "continue-failed"),
+    Command.PAUSE: Answers(PAUSED, "pause-failed"),
     Command.PCI_INSERT: Answers("pci-inserted", "pci-insert-failed"),
     Command.PCI_REMOVE: Answers("pci-removed", "pci-remove-failed"),
     Command.USB_ADD: Answers("usb-added", "usb-add-failed"),
     Command.USB_DELETE: Answers("usb-deleted", "usb-delete-failed"),
 }
+
+
+def state_before(command: Command) -> str:
+    """Give the state in which a device model takes a command, and to which it is put back if that fails."""
+    return PAUSED if command is Command.CONTINUE else RUNNING
+
 
 _BDF: Final = re.compile(
     r"([0-9a-fA-F]{1,4})[:.]([0-9a-fA-F]{1,2})[:.]([0-9a-fA-F]{1,2})[:.]([0-7])(?:@([0-9a-fA-F]{1,3}))?"

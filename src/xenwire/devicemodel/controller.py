@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from xenwire.devicemodel.control import ANSWERS, Command, PciAddress, PciInsertion
+from xenwire.devicemodel.control import ANSWERS, Command, PciAddress, PciInsertion, state_before
 from xenwire.devicemodel.nodes import PAUSED, RUNNING, DeviceModelNodes
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
 from xenwire.runtime.lock import FileLock
@@ -157,7 +157,7 @@ class Controller:
 
     async def _until_ready(self, command: Command, changes: Watch) -> bool:
         """Wait until the device model can take a command; False: there is nothing to do."""
-        ready = PAUSED if command is Command.CONTINUE else RUNNING
+        ready = state_before(command)
         while (state := await self._state()) != ready:
             if command is Command.CONTINUE and state == RUNNING:
                 return False
@@ -194,7 +194,7 @@ class Controller:
         answers = ANSWERS[command]
         state = (await t.get(self._nodes.state) or b"").decode(errors="replace")
         if state in (answers.done, answers.failed) and state != PAUSED:
-            await t.write(self._nodes.state, PAUSED if state == "continue-failed" else RUNNING)
+            await t.write(self._nodes.state, state_before(command) if state == answers.failed else RUNNING)
         if await t.get(self._nodes.command) == command.encode():
             await t.rm(self._nodes.command)  # it must not be carried out later, unasked
             return False

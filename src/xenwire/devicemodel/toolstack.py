@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.backends import Backends, read_backends
-from xenwire.devicemodel.control import ANSWERS, Command
+from xenwire.devicemodel.control import ANSWERS, Command, state_before
 from xenwire.devicemodel.controller import Controller
 from xenwire.devicemodel.nodes import (
-    PAUSED,
     RUNNING,
     DeviceModelNodes,
     RunState,
@@ -170,7 +169,7 @@ class DeviceModel:
                 async for _ in changes:
                     if await self._store.exists(self._nodes.command):
                         continue
-                    if failed != PAUSED and await self._store.get_text(self._nodes.state) == failed:
+                    if await self._store.get_text(self._nodes.state) == failed:
                         raise await self._refused(command)
                     told = await self._store.get_text(self._nodes.runstate)
                     if told is not None and done(told):
@@ -185,7 +184,7 @@ class DeviceModel:
     async def _refused(self, command: Command) -> XenwireError:
         """Give the device model's reason, and put back the state from before."""
         reason = await self._store.get_text(self._nodes.parameter)
-        await self._store.write(self._nodes.state, PAUSED if command is Command.CONTINUE else RUNNING)
+        await self._store.write(self._nodes.state, state_before(command))
         return XenwireError(f"cannot {command} domain {self._domid}", reason=reason)
 
     def _gone(self, command: Command) -> Unreachable:
