@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,13 +63,39 @@ def test_a_signal_that_comes_while_another_is_handled(line):
 )
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_signal_lets_main_clean_up(number, status, times):
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout.readline() == b"up\n"
-    for _ in range(times):
-        os.kill(process.pid, number)
-    out, _ = process.communicate(timeout=20)
-    assert out == b"cleaned up\n"
-    assert process.returncode == status
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"up\n"
+        for _ in range(times):
+            os.kill(process.pid, number)
+        try:
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (status, b"cleaned up\n")
+
+
+TAKEN_BY_A_THREAD = """
+import signal, threading, time
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+"""
+
+
+def test_a_signal_that_interrupts_no_wait():
+    """A signal that another thread takes leaves the wait alone, as does one that comes just before it."""
+    script = TAKEN_BY_A_THREAD + SCRIPT
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+            os.sched_yield()
+        os.kill(process.pid, signal.SIGTERM)
+        try:
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (143, b"cleaned up\n")
 
 
 def test_the_result_is_given():

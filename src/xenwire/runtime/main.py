@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+import socket
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, TypeVar
 
@@ -41,12 +43,13 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         task = asyncio.current_task()
         assert task is not None
         running.append((asyncio.get_running_loop(), task))
-        if received:
-            task.cancel()
-        try:
-            return await main
-        finally:
-            running.clear()
+        with _woken_by_signals(asyncio.get_running_loop()):
+            if received:
+                task.cancel()
+            try:
+                return await main
+            finally:
+                running.clear()
 
     # Not the loop's own handlers: those go before the loop has been closed.
     before = {
@@ -76,3 +79,23 @@ async def commit() -> None:
     for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
     await asyncio.sleep(0)  # a cancellation that is under way arrives here, not later
+
+
+@contextmanager
+def _woken_by_signals(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have a signal end the loop's wait.
+
+    Without this Python only makes a note of a signal that comes right before the system call, or that another
+    thread takes: the handler runs when the wait is over.
+    """
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        loop.add_reader(reader, reader.recv, 4096)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(reader)
