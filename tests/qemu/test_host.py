@@ -214,3 +214,21 @@ def test_backends_are_told_before_privileges_are_dropped(host, fake_qemu):
     assert order[-1] == "/state"
     assert {"/backends/console", "/backends/qdisk", "/backends/vfb"} < set(order)
     assert Path(f"/proc/{host.qemu()}").stat().st_uid == user
+
+
+def test_a_qemu_that_starts_a_program_is_killed(host):
+    host.ok("create", host.config(), "--paused")
+    lines = Path(f"/proc/{host.qemu()}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines)
+    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+    host.ok("dm", "command", "guest", "save")
+    assert host("dm", "qmp", "guest", "migrate", '{"uri": "exec:cat >/dev/null"}').returncode != 0
+    host.ok("wait", "guest", "--for", "state=crashed")
+    assert "QEMU killed by SIGSYS" in host.ok("dm", "status", "guest")
+
+
+def test_the_configuration_can_have_another_sandbox(host):
+    arguments = ["-sandbox", "on,spawn=allow"]
+    host.ok("create", host.config(device_model_args=arguments), "--paused")
+    command = Path(f"/proc/{host.qemu()}/cmdline").read_text().split("\0")
+    assert [command[i + 1] for i, word in enumerate(command) if word == "-sandbox"] == arguments[1:]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.arguments import read_arguments
 from xenwire.devicemodel.backends import served_types
@@ -17,9 +18,14 @@ from xenwire.runtime.places import run_dir
 from xenwire.types import DomId
 
 if TYPE_CHECKING:
+    from xenwire.qemu.capabilities import Capabilities
     from xenwire.xenstore import Store
 
 __all__ = ["Setup", "plain_setup"]
+
+_log = logging.getLogger(__name__)
+
+_SANDBOX: Final = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +64,22 @@ async def plain_setup(
     found = find_qemu(program)
     able = await capabilities(found, user=user, timeout=timeout)
     able.require_recent(found)
-    return Setup(found, arguments, saved_state(run_dir(), domid), advertised=served_types(able.devices))
+    return Setup(
+        found,
+        [*_sandbox(able, arguments), *arguments],
+        saved_state(run_dir(), domid),
+        advertised=served_types(able.devices),
+    )
+
+
+def _sandbox(able: Capabilities, arguments: Sequence[str]) -> list[str]:
+    """Give the arguments that keep QEMU from starting programs, changing its user and old system calls.
+
+    None where the arguments have a word in it, or need the bridge helper, which is a program of root's.
+    """
+    if "sandbox" not in able.options:
+        _log.warning("this QEMU has no -sandbox: nothing keeps it from starting programs")
+        return []
+    if "-sandbox" in arguments or any(word.startswith("bridge,") for word in arguments):
+        return []
+    return ["-sandbox", _SANDBOX]

@@ -35,6 +35,8 @@ class Capabilities:
     """The device types that it has, for `-device` and for its machines."""
     commands: frozenset[str]
     """The QMP commands that it knows."""
+    options: frozenset[str]
+    """Those of its command line that it tells of by QMP, without the dash."""
 
     def require_recent(self, program: Path) -> None:
         """Raise XenwireError if it is older than what is known to do."""
@@ -56,13 +58,19 @@ async def capabilities(program: Path, *, user: str | None = None, timeout: float
         try:
             fields = json.loads(known.read_bytes())
             return Capabilities(
-                Version(*fields["version"]), frozenset(fields["devices"]), frozenset(fields["commands"])
+                Version(*fields["version"]),
+                *(frozenset(fields[key]) for key in ("devices", "commands", "options")),
             )
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             pass  # not asked yet, or not readable: ask
     found = await probe(program, user=user, timeout=timeout)
     if known is not None:
-        fields = {"version": found.version, "devices": [*found.devices], "commands": [*found.commands]}
+        fields = {
+            "version": found.version,
+            "devices": [*found.devices],
+            "commands": [*found.commands],
+            "options": [*found.options],
+        }
         try:
             write_atomic(known, json.dumps(fields).encode(), 0o600)
         except OSError as error:
@@ -103,11 +111,14 @@ async def probe(program: Path, *, user: str | None = None, timeout: float = 10.0
             ask = qemu.qmp.execute
             types = await ask("qom-list-types", implements="device", timeout=timeout)
             commands = await ask("query-commands", timeout=timeout)
-            return Capabilities(qemu.qmp.version, _names(types), _names(commands))
+            options = await ask("query-command-line-options", timeout=timeout)
+            return Capabilities(
+                qemu.qmp.version, _names(types), _names(commands), _names(options, key="option")
+            )
 
 
-def _names(entries: Any) -> frozenset[str]:
+def _names(entries: Any, key: str = "name") -> frozenset[str]:
     try:
-        return frozenset(str(entry["name"]) for entry in entries)
+        return frozenset(str(entry[key]) for entry in entries)
     except (TypeError, KeyError) as error:
         raise ProtocolError("QEMU listed its abilities in no known form") from error

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
 from xenwire.errors import Denied, TimedOut, Unreachable, XenwireError
 from xenwire.qemu.chardev import FdAddress, Socket
 from xenwire.qemu.qmp.client import QmpClient
 from xenwire.qemu.qmp.transports import SocketTransport
-from xenwire.runtime.files import tail
 from xenwire.runtime.process import ExitStatus, end, spawn
+from xenwire.runtime.rotation import BoundedLog
 
 __all__ = ["MONITOR_ID", "Qemu", "monitor_arguments"]
 
@@ -24,7 +24,6 @@ MONITOR_ID: Final = "xenwire-monitor"
 """The id of the private monitor's character device."""
 
 _EXIT_GRACE: Final = 1.0  # seconds between the end of the monitor and that of the process
-_APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def monitor_arguments(fd: int) -> list[str]:
@@ -43,10 +42,16 @@ class Qemu:
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, qmp: QmpClient, log: _Log, resources: AsyncExitStack
+        self,
+        process: asyncio.subprocess.Process,
+        qmp: QmpClient,
+        log: BoundedLog,
+        words: _Words,
+        resources: AsyncExitStack,
     ) -> None:
         self._process = process
         self._log = log
+        self._words = words
         self._resources = resources
         self.qmp = qmp
         """Its private monitor."""
@@ -64,26 +69,32 @@ class Qemu:
     ) -> Self:
         """Start QEMU, with its processors stopped, and wait until its monitor answers.
 
-        What it prints is appended to `log`. `pass_fds` keep their numbers. `user`: `name` or `uid:gid`, its
-        user from the first instruction on.
+        What it prints is appended to `log` (see `BoundedLog`). `pass_fds` keep their numbers. `user`: `name`
+        or `uid:gid`, its user from the first instruction on.
 
         Raises XenwireError with its last words if it ends first, TimedOut if its monitor is not ready after
         `timeout` seconds, Unreachable if it leaves its monitor or speaks no QMP, NotFound if there is no such
         user. No process is left then.
         """
-        output = _Log(log)
         async with AsyncExitStack() as resources:
+            output = resources.enter_context(_open(log))
+            reading, writing = os.pipe()
             ours, theirs = socket.socketpair()
             resources.enter_context(ours)
-            with theirs, output.open() as file:
+            with theirs, os.fdopen(writing, "wb", 0) as pipe:
+                transport, words = await asyncio.get_running_loop().connect_read_pipe(
+                    lambda: _Words(output), os.fdopen(reading, "rb", 0)
+                )
+                resources.callback(transport.close)
                 process = await spawn(
                     [program, *monitor_arguments(theirs.fileno()), "-S", *arguments],
-                    stdout=file,
-                    stderr=file,
+                    stdout=pipe,
+                    stderr=pipe,
                     pass_fds=[theirs.fileno(), *pass_fds],
                     user=user,
                     die_with_parent=True,
                 )
+            resources.push_async_callback(words.all)
             resources.push_async_callback(end, process, 0)
             monitor = QmpClient.connect(SocketTransport(ours), peer=str(program), timeout=timeout)
             try:
@@ -93,14 +104,15 @@ class Qemu:
                 status = await _ended(process) if isinstance(error, Unreachable) else None
                 if status is None:
                     raise
-                words = "\n".join(output.tail(10)) or "it said nothing"
+                await words.all()
+                last = "\n".join(output.tail(10)) or "it said nothing"
                 raise XenwireError(
                     "QEMU did not start",
-                    reason=f"{program} {status}: {words}",
+                    reason=f"{program} {status}: {last}",
                     hint=error.hint,
                     status=status,
                 ) from error
-            return cls(process, qmp, output, resources.pop_all())
+            return cls(process, qmp, output, words, resources.pop_all())
 
     @property
     def pid(self) -> int:
@@ -108,8 +120,10 @@ class Qemu:
         return self._process.pid
 
     async def wait(self) -> ExitStatus:
-        """Wait for its end."""
-        return ExitStatus(await self._process.wait())
+        """Wait for its end, and for its last words."""
+        status = await self._process.wait()
+        await self._words.all()
+        return ExitStatus(status)
 
     async def ended(self) -> ExitStatus | None:
         """Give how it ended, None if it goes on: what fails because of its end does so a moment earlier."""
@@ -138,28 +152,34 @@ class Qemu:
         await self.stop()
 
 
-class _Log:
-    """The file that takes what one QEMU prints, after what earlier ones did."""
+def _open(path: Path) -> BoundedLog:
+    try:
+        return BoundedLog(path)
+    except OSError as error:
+        kind = Denied if isinstance(error, PermissionError) else XenwireError
+        raise kind(
+            "cannot start QEMU", reason=f"its log {path} cannot be written: {error.strerror}"
+        ) from error
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._start = 0
 
-    def open(self) -> IO[bytes]:
-        """Open it for QEMU. Raises XenwireError, Denied for one that may not be written."""
-        try:
-            file = os.fdopen(os.open(self.path, _APPEND, 0o600), "ab")
-        except OSError as error:
-            kind = Denied if isinstance(error, PermissionError) else XenwireError
-            raise kind(
-                "cannot start QEMU", reason=f"its log {self.path} cannot be written: {error.strerror}"
-            ) from error
-        self._start = file.tell()
-        return file
+class _Words(asyncio.Protocol):
+    """Takes what QEMU prints to its log, until it and whom it has started are gone."""
 
-    def tail(self, lines: int) -> list[str]:
-        """Give the last lines since it was opened, at most 8 KiB of them; none if the file is gone."""
-        return tail(self.path, lines, self._start)
+    def __init__(self, log: BoundedLog) -> None:
+        self._log = log
+        self._over = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self._log.write(data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._over.set()
+
+    async def all(self) -> None:
+        """Wait until QEMU has said all, which may be after its end; not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_EXIT_GRACE):
+                await self._over.wait()
 
 
 async def _ended(process: asyncio.subprocess.Process) -> ExitStatus | None:
