@@ -43,6 +43,32 @@ def test_a_domains_monitor(host):
     host.assert_clean()
 
 
+def test_how_a_device_model_is(host):
+    host.ok("create", host.config(), "--paused")
+    qemu, (agent,) = host.qemu(), host.processes("dm\0run\0")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(host.ok("dm", "qmp", "guest").strip())
+        client.sendall(b'{"execute":"qmp_capabilities"}{"execute":"cont"}')
+        lines = client.makefile("r")
+        while json.loads(lines.readline()) != {"return": {}}:
+            pass
+        while json.loads(lines.readline()) != {"return": {}}:
+            pass
+        told = json.loads(host.ok("dm", "status", "guest", "--json"))
+        lines.close()
+    assert (told["pid"], told["qemu"]) == (agent, qemu)
+    assert (told["state"], told["runstate"], told["failure"]) == ("running", "running", None)
+    assert told["backends"] == ["console", "qdisk", "qnic", "vfb", "vkbd"]
+    assert told["memory"] > 10 << 20
+    assert 0 <= told["uptime"] < 60
+    assert told["monitor_clients"] == [
+        {"pid": os.getpid(), "uid": os.getuid(), "access": "full", "commands": 1}
+    ]
+    assert host("dm", "command", "guest", "usb-add", "tablet").returncode == 1  # it has no bus for that
+    assert "last_command  usb-add tablet: usb-add-failed" in host.ok("dm", "status", "guest")
+    host.ok("destroy", "guest")
+
+
 def test_events_are_followed(host):
     host.ok("create", host.config(), "--paused")
     with host.start("dm", "qmp", "guest", "cont", "--events") as following:

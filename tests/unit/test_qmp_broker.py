@@ -193,6 +193,25 @@ async def test_clients_take_turns(setup):
     assert [(await greedy.hear())["id"] for n in range(40)] == list(range(40))
 
 
+async def test_who_is_connected(setup):
+    """The broker's own answer, which is given while QEMU is busy, too."""
+    asking, other = await setup.raw(ro=True), await setup.raw()
+    await other.say({"execute": "x", "id": 1})
+    await other.hear()
+    setup.fake.gate.clear()
+    await other.say({"execute": "long", "id": 2})
+    await asking.say({"execute": "__xenwire_query-clients", "id": 3})
+    us = {"pid": os.getpid(), "uid": os.getuid()}
+    assert await asking.hear() == {
+        "return": [us | {"access": "monitor", "commands": 0}, us | {"access": "full", "commands": 1}],
+        "id": 3,
+    }
+    early = await setup.raw(negotiate=False)
+    await early.say({"execute": "__xenwire_query-clients"})
+    assert "negotiation" in (await early.hear())["error"]["desc"]
+    setup.fake.gate.set()
+
+
 async def test_events_go_to_all_who_have_negotiated(setup):
     one, two, mute = await setup.raw(), await setup.raw(ro=True), await setup.raw(negotiate=False)
     await setup.fake.event("STOP", n=1)

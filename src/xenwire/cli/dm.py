@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from xenwire.qemu.qmp.client import EventStream
 
 __all__ = ["dm"]
+
+_STATUS: Final = (
+    *("domain", "domid", "pid", "qemu", "state", "runstate", "backends", "memory", "uptime", "clients"),
+    *("last_command", "failure"),
+)
 
 
 @click.group()
@@ -68,22 +74,33 @@ def libxl(arguments: tuple[str, ...]) -> None:
 @host_option
 @output_option
 def status(domain: str, host: str | None) -> None:
-    """Show how the device model of DOMAIN is."""
+    """Show how the device model of DOMAIN is: ours, or a QEMU that libxl has started.
+
+    memory is what its QEMU has in RAM, the guest's memory among it; uptime is in seconds; clients is how many
+    programs use the monitor (JSON tells which). What nobody tells is a dash.
+    """
 
     async def main() -> dict[str, object]:
         async with connect(host) as where:
             found = await where.find(domain)
-            model = found.device_model
-            process, failure = await model.process(), await model.failure()
+            status = await found.device_model.status()
             return {
                 "domain": found.name,
                 "domid": found.domid,
-                "pid": process.pid if process and process.alive else None,
-                "runstate": await model.runstate(),
-                "failure": " / ".join(str(failure).splitlines()) if failure else None,
+                "pid": status.pid,
+                "qemu": status.qemu,
+                "state": status.state,
+                "runstate": status.runstate,
+                "backends": status.backends.types if status.pid else None,
+                "memory": status.memory,
+                "uptime": None if status.uptime is None else round(status.uptime),
+                "clients": None if status.clients is None else len(status.clients),
+                "monitor_clients": status.clients and [asdict(client) for client in status.clients],
+                "last_command": status.last_command,
+                "failure": " / ".join(str(status.failure).splitlines()) if status.failure else None,
             }
 
-    emit([run(main())], ("domain", "domid", "pid", "runstate", "failure"), one=True)
+    emit([run(main())], _STATUS, one=True, mib=["memory"])
 
 
 @dm.command(epilog="\b\nExamples:\n  xenwire dm backends web\n  xenwire dm backends 3 --json")

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.backends import Backends, read_backends
 from xenwire.devicemodel.control import ANSWERS, Command, state_before
 from xenwire.devicemodel.controller import Controller
+from xenwire.devicemodel.libxls_own import find_process, monitor_path, takes_commands
 from xenwire.devicemodel.nodes import (
     RUNNING,
     DeviceModelNodes,
     RunState,
     monitor_sockets,
-    pid_path,
     saved_state,
 )
-from xenwire.errors import TimedOut, Unreachable, UsageError, XenwireError
+from xenwire.devicemodel.status import Status, monitor_clients
+from xenwire.errors import Conflict, TimedOut, Unreachable, UsageError, XenwireError
+from xenwire.qemu.qmp.connect import connect_unix
 from xenwire.runtime.daemon import Daemon
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.process import ProcessRef
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["DeviceModel"]
 
 _COMMAND_TIMEOUT: Final = 10.0  # seconds
+_MONITOR_TIMEOUT: Final = 5.0  # seconds that its monitor has to answer to whoever asks how it is
 _LOCK_TIMEOUT: Final = 60.0  # seconds: as long as another's command may take
 
 
@@ -39,11 +43,12 @@ class DeviceModel:
     """A domain's device model, as the toolstack sees it.
 
     `locks`: a folder for the lock that keeps two toolstacks from commanding at once, since `$QEMU/command`
-    holds one command.
+    holds one command. `libxls`: where libxl has the monitors of its own QEMUs, on a Xen host.
     """
 
-    def __init__(self, store: Store, domid: DomId, locks: Path) -> None:
+    def __init__(self, store: Store, domid: DomId, locks: Path, *, libxls: Path | None = None) -> None:
         self._store = store
+        self._libxls = libxls
         self._domid = domid
         self._nodes = DeviceModelNodes(domid)
         self._folder = locks
@@ -57,7 +62,7 @@ class DeviceModel:
     @property
     def control(self) -> Controller:
         """Its commands, by the control protocol (seed 001)."""
-        return Controller(self._store, self._nodes, self._lock, self._any_process)
+        return Controller(self._store, self._nodes, self._lock, self._obedient)
 
     async def wait_running(self, agent: Daemon, timeout: float) -> None:
         """Wait until it says `running`.
@@ -99,8 +104,14 @@ class DeviceModel:
         return told
 
     async def monitor(self) -> Path:
-        """Give the socket where it offers QEMU's monitor. Raises Unreachable if it offers none."""
+        """Give the socket where it offers QEMU's monitor, or where libxl has that of a QEMU of its own.
+
+        Raises Unreachable if there is none.
+        """
         path = await self._store.get_text(self._nodes.qmp)
+        if path is None and self._libxls is not None:
+            own = monitor_path(self._libxls, self._domid)
+            path = str(own) if own.is_socket() else None
         if path is None:
             raise Unreachable(
                 f"domain {self._domid} has no monitor",
@@ -113,12 +124,54 @@ class DeviceModel:
         """Give the agent's process, as it announced itself."""
         return await self._process(self._nodes.agent)
 
-    async def _any_process(self) -> ProcessRef | None:
-        """Give the process of the device model, ours or that of another toolstack's."""
+    async def status(self) -> Status:
+        """Tell how it is, ours or libxl's own."""
+        agent, told, backends, failure = await asyncio.gather(
+            self.process(), self.runstate(), self.backends(), self.failure()
+        )
+        state, last_command = [
+            text if text is None else text.decode(errors="replace")
+            for text in await asyncio.gather(
+                self._store.get(self._nodes.state), self._store.get(self._nodes.last_command)
+            )
+        ]
+        qemu = await (self._process(self._nodes.qemu) if agent else find_process(self._store, self._domid))
+        running = qemu if qemu is not None and qemu.alive else None
+        clients = None
+        if running:
+            with suppress(XenwireError):  # it does not answer, or ends just now: what the store has, stays
+                async with connect_unix(await self.monitor(), timeout=_MONITOR_TIMEOUT) as monitor:
+                    clients = await monitor_clients(monitor)
+                    told = told or str((await monitor.execute("query-status"))["status"])
+        model = agent if agent is not None and agent.alive else running
+        return Status(
+            pid=model.pid if model else None,
+            qemu=running.pid if running else None,
+            state=state,
+            runstate=told,
+            backends=backends,
+            memory=running.memory if running else None,
+            uptime=running.uptime if running else None,
+            clients=clients,
+            last_command=last_command,
+            failure=failure,
+        )
+
+    async def _obedient(self) -> ProcessRef | None:
+        """Give the process of the device model, ours or another that takes commands through the store.
+
+        Raises Conflict if it takes none.
+        """
         process = await self.process()
-        pid = await self._store.get_text(pid_path(self._domid))
-        if process is None and pid is not None and pid.isdecimal():
-            process = ProcessRef.of(int(pid))
+        if process is not None:
+            return process
+        process = await find_process(self._store, self._domid)
+        if process is not None and not await takes_commands(self._store, self._domid):
+            raise Conflict(
+                f"the device model of domain {self._domid} takes no commands through the store",
+                reason="it is a QEMU that libxl has started",
+                hint="use xl, or xenwire dm qmp; or have libxl start xenwire-dm (docs/devicemodel.md)",
+            )
         return process
 
     async def end(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.agent import Agent
 from xenwire.devicemodel.libxl import Request, parse_request
+from xenwire.devicemodel.libxls_own import MONITORS, monitor_path
 from xenwire.devicemodel.nodes import saved_state
 from xenwire.devicemodel.setup import Setup
 from xenwire.errors import NotFound, XenwireError
@@ -33,8 +34,6 @@ _PLACES: Final = (
 )
 _STATES: Final = Path("/var/lib/xen")
 """Where libxl reads a device model's state (xen: tools/libs/light/libxl_internal.h)."""
-_MONITORS: Final = Path("/var/run/xen")
-"""Where libxl looks for monitors."""
 
 
 def find_xen_qemu() -> Path:
@@ -73,7 +72,7 @@ async def _setup(store: Store, request: Request) -> Setup:
     arguments, fds, monitors = list(request.arguments), list(request.fds), dict(request.monitors)
     if request.traditional:
         # Nobody asks for it, but `xl qemu-monitor-command` looks there all the same.
-        monitors[_MONITORS / f"qmp-libxl-{request.domid}"] = Access.FULL
+        monitors[monitor_path(MONITORS, request.domid)] = Access.FULL
         memory = await store.get_text(f"/local/domain/{request.domid}/memory/static-max")
         if memory is None or not memory.isdecimal():
             raise XenwireError(f"domain {request.domid} has no memory", reason=f"static-max is {memory!r}")

@@ -20,6 +20,7 @@ from xenwire.channels.attach import attach, detach
 from xenwire.channels.keys import OUR_TYPE, Channel, read_channels
 from xenwire.channels.options import PLAIN, Options
 from xenwire.channels.persistent import Remembered, forget, remember
+from xenwire.devicemodel.libxls_own import MONITORS
 from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, identified, resolve
@@ -222,8 +223,8 @@ class XenDomain(Domain):
 
     @property
     def device_model(self) -> DeviceModel:
-        """What is below `$QEMU`, by libxl's QEMU. A PV domain may have none, and then says nothing there."""
-        return DeviceModel(self._store, self.domid, run_dir())
+        """Ours, or libxl's own. A PV domain may have none, and then says nothing."""
+        return DeviceModel(self._store, self.domid, run_dir(), libxls=MONITORS)
 
     async def info(self) -> DomainInfo:
         try:

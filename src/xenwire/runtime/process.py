@@ -74,6 +74,21 @@ class ProcessRef:
         """Whether it still runs."""
         return type(self).of(self.pid) == self
 
+    @property
+    def memory(self) -> int | None:
+        """Bytes of its memory that are in RAM, with what it shares (proc(5), statm); None if it has ended."""
+        try:
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        except OSError:
+            return None
+        return pages * os.sysconf("SC_PAGESIZE") if self.alive else None
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since its start."""
+        now = float(Path("/proc/uptime").read_text().split()[0])
+        return max(0.0, now - self.start / os.sysconf("SC_CLK_TCK"))
+
     async def wait(self) -> None:
         """Wait until it has ended. Cancel to stop waiting."""
         fd = self._open()

@@ -37,8 +37,10 @@ async def connect_unix(
         sock.setblocking(False)
         async with asyncio.timeout(timeout):
             await asyncio.get_running_loop().sock_connect(sock, os.fspath(path))
-    except OSError as error:  # a TimeoutError too
+    except BaseException as error:
         sock.close()
+        if not isinstance(error, OSError):  # a TimeoutError is one, too
+            raise
         raise _refused(str(path), error, timeout) from error
     async with QmpClient.connect(SocketTransport(sock), peer=peer or str(path), timeout=timeout) as qmp:
         yield qmp

@@ -5,7 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["Access", "only_reads"]
+__all__ = ["QUERY_CLIENTS", "Access", "only_reads"]
+
+QUERY_CLIENTS: Final = "__xenwire_query-clients"
+"""The broker's own command: who is connected. (QMP keeps names that begin so for others than QEMU.)"""
 
 _READS: Final = frozenset(
     {
@@ -15,6 +18,7 @@ _READS: Final = frozenset(
         "qom-list-types",
         "trace-event-get-state",
         "x-debug-block-dirty-bitmap-sha256",
+        QUERY_CLIENTS,
     }
 )
 _READ_PREFIXES: Final = ("query-", "x-query-")

@@ -18,12 +18,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from xenwire.errors import XenwireError
 from xenwire.qemu.qmp.broker.access import Access
 from xenwire.qemu.qmp.broker.client import Client, Owner
-from xenwire.qemu.qmp.broker.connection import Peer
 from xenwire.qemu.qmp.broker.descriptors import Descriptors, Registry
 from xenwire.qemu.qmp.broker.session import ServerSession, encode_event
 from xenwire.qemu.qmp.client import QmpClient
@@ -42,7 +41,8 @@ _log = logging.getLogger(__name__)
 class ClientInfo(NamedTuple):
     """A client as others may know it."""
 
-    peer: Peer
+    pid: int
+    uid: int
     access: Access
     commands: int
     """Commands that QEMU carried out, or refused, for it."""
@@ -61,7 +61,7 @@ class Broker:
         self._turning = False
         self._listeners: dict[socket.socket, Access] = {}
         self._left = False
-        self._owner = Owner(qmp.submit, self._line_up, self._free, self._forget)
+        self._owner = Owner(qmp.submit, self._line_up, self._free, self._forget, self._told)
 
     @classmethod
     @asynccontextmanager
@@ -84,7 +84,11 @@ class Broker:
     @property
     def clients(self) -> list[ClientInfo]:
         """Who is connected."""
-        return [ClientInfo(each.peer, each.access, each.commands) for each in self._clients if not each.ended]
+        return [
+            ClientInfo(each.peer.pid, each.peer.uid, each.access, each.commands)
+            for each in self._clients
+            if not each.ended
+        ]
 
     def put(self, event: Event) -> None:
         """Tell the clients what QEMU tells."""
@@ -148,6 +152,9 @@ class Broker:
                 self._row.popleft().carry_out_next()
         finally:
             self._turning = False
+
+    def _told(self) -> list[dict[str, Any]]:
+        return [each._asdict() for each in self.clients]
 
     def _forget(self, client: Client) -> None:
         del self._clients[client]

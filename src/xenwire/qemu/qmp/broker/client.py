@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from xenwire.errors import XenwireError
-from xenwire.qemu.qmp.broker.access import Access, only_reads
+from xenwire.qemu.qmp.broker.access import QUERY_CLIENTS, Access, only_reads
 from xenwire.qemu.qmp.broker.connection import Connection
 from xenwire.qemu.qmp.broker.descriptors import TAKERS, Descriptors
 from xenwire.qemu.qmp.broker.session import Refused, Request, ServerSession
@@ -54,6 +54,8 @@ class Owner:
     """Its turn is over."""
     forget: Callable[[Client], None]
     """It has ended, and nothing of it is left."""
+    clients: Callable[[], Sequence[Mapping[str, Any]]]
+    """Tell who is connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,10 @@ class Client:
         if isinstance(item, bytes):
             return item
         try:
-            return self._session.admit(item)
+            answer = self._session.admit(item)
+            if answer is None and item.command == QUERY_CLIENTS:
+                return item.success(self._owner.clients())
+            return answer
         except Refused as error:
             if not self.access.allows(item.command):
                 self._record(item, "refused")
