@@ -41,14 +41,15 @@ def test_monitors_of_libxls_are_ours_to_offer():
 
 
 def test_a_restricted_one():
-    """Its monitor is on a descriptor: QEMU's, as it has no way back to the file system."""
+    """Its monitor is a socket that libxl has opened: QEMU has no way back to the file system."""
     words = ["-xen-domid", "4", "-chardev", "socket,id=libxl-cmd,fd=19,server=on,wait=off", "-S"]
-    words += ["-mon", "chardev=libxl-cmd,mode=control", "-incoming", "fd:23"]
+    words += ["-mon", "chardev=libxl-cmd,mode=control", "-incoming", "fd:23", "-xen-domid-restrict"]
     request = parse_request(words)
     assert request.stopped
-    assert request.fds == [19, 23]
-    assert request.monitors == {}
-    assert request.arguments == [word for word in words if word != "-S"]
+    assert request.restricted
+    assert request.fds == [23]
+    assert (request.monitors, request.listening) == ({}, {19: Access.FULL})
+    assert request.arguments == ["-xen-domid", "4", "-incoming", "fd:23", "-xen-domid-restrict"]
 
 
 def test_the_traditional_words_in_todays():

@@ -118,6 +118,64 @@ def is_driven(guest):
     assert guest.shell("ls /run/xen /run/xenwire | grep qmp; true") == ""
 
 
+def test_one_without_rights(lab):
+    on_a_guest(lab, "qemu-xen", is_restricted, 'dm_restrict = 1\ndevice_model_user = "nobody"\n')
+
+
+def is_restricted(guest):
+    """Its QEMU has no user, no files and no store; all that libxl asks of it goes through us."""
+    qemu = json.loads(guest.shell("xenwire dm status $1 -o json"))["qemu"]
+    assert "\nUid:\t65534\t65534\t65534\t65534\n" in guest.shell(f"cat /proc/{qemu}/status")
+    assert "/run/xen/qemu-root-" in guest.shell(f"readlink /proc/{qemu}/root")
+    assert counts(guest)
+    assert guest.shell(f"xenstore-read {MODEL}/state").strip() == "running"
+    assert "running" in guest.shell('xl qemu-monitor-command $1 "info status"')
+    guest.shell("xenwire dm command $1 save; xenwire dm command $1 continue")
+    guest.shell(f"xl save $1 {FOLDER}/saved >&2", timeout=120)
+    guest.shell(f"xl restore {FOLDER}/saved >&2; rm {FOLDER}/saved", timeout=120)
+    assert counts(guest)
+
+
+def test_one_that_is_not_ours(lab):
+    own = 'device_model_override = "/usr/libexec/xen-qemu-system-i386"\n'
+    on_a_guest(lab, "qemu-xen", is_libxls_own, own)
+
+
+def is_libxls_own(guest):
+    """The toolstack's end on a QEMU that libxl has started."""
+    told = json.loads(guest.shell("xenwire dm status $1 -o json"))
+    pid = guest.shell("xenstore-read /local/domain/$(xl domid $1)/image/device-model-pid")
+    assert int(pid) == told["qemu"]
+    assert (told["state"], told["runstate"], told["clients"]) == ("running", "running", None)
+    assert told["backends"] == sorted(guest.shell(f"xenstore-list {MODEL}/backends").split())
+    assert {"TYPE", *told["backends"]} == {
+        line.split()[0] for line in guest.shell("xenwire dm backends $1").splitlines()
+    }
+    assert json.loads(guest.shell("xenwire dm qmp $1 query-status"))["running"] is True
+    guest.shell("xl pause $1")
+    assert "takes no commands through the store" in guest.shell(
+        "xenwire dm command $1 usb-add tablet 2>&1; true"
+    )
+    guest.shell("xl unpause $1")
+    assert counts(guest)
+
+
+def test_a_death_is_seen(lab):
+    on_a_guest(lab, "qemu-xen", loses_its_qemu)
+
+
+def loses_its_qemu(guest):
+    """Xen knows of the crash, and xl does what `on_crash` says."""
+    told = json.loads(guest.shell("xenwire dm status $1 -o json"))
+    guest.run("kill", "-KILL", str(told["qemu"]))
+    guest.shell("until xl list $1 | grep -q -- --sc-; do sleep 0.2; done", timeout=30)
+    (listed,) = (d for d in json.loads(guest.shell("xenwire list -o json")) if d["name"] == guest.name)
+    assert listed["state"] == "crashed"
+    told = json.loads(guest.shell("xenwire dm status $1 -o json"))
+    assert (told["runstate"], told["pid"], told["qemu"]) == ("crashed", None, None)
+    assert "QEMU killed by SIGKILL" in told["failure"]
+
+
 def test_a_disc_is_changed(lab):
     disc = f'disk = [ "format=raw,vdev=hdc,access=ro,devtype=cdrom,target={FOLDER}/1.iso" ]\n'
     Guest(lab, "").shell(

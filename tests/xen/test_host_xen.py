@@ -239,6 +239,13 @@ async def test_what_cannot_be(ok, refused, write):
     status, error = await refused("create", "large.cfg")
     assert (status, "Out of memory" in error) == (1, True)
 
+    await write("dies", 'name = "dies"\ntype = "hvm"\nmemory = 64\ndevice_model_args = ["-bogus"]\nvnc = 0\n')
+    status, error = await refused("create", "dies.cfg")
+    assert status == 1
+    assert "starting its device model: " in error
+    assert "-bogus: invalid option" in error
+    assert "see its log: /var/log/xen/qemu-dm-dies.log" in error
+
     assert (await refused("destroy", "nobody"))[0] == 3
     for verb in ("destroy", "pause", "unpause"):
         assert (await refused(verb, "Domain-0"))[0] == 2

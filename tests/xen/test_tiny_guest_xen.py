@@ -33,6 +33,11 @@ on_reboot = "destroy"
 on_crash = "preserve"
 """
 """xl 4.17 loses a guest's first channel."""
+OUR_MODEL = f"""\
+device_model_version = "qemu-xen"
+device_model_override = "/usr/local/bin/xenwire-dm"
+disk = ["format=raw,vdev=hdc,access=ro,devtype=cdrom,target={FOLDER}/1.iso"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +55,20 @@ def files(lab, image):
             await session.run(["mkdir", FOLDER])
             for path in (image.kernel, image.bzimage, image.ramdisk):
                 await session.put(path, FOLDER)
+            for disc in ("1.iso", "2.iso"):
+                await session.run(["truncate", "--size", "1M", f"{FOLDER}/{disc}"])
 
     asyncio.run(put())
 
 
 @contextmanager
-def running(lab, image, kind):
+def running(lab, image, kind, more=""):
     """Such a guest, which has booted."""
     guest = Guest(lab, f"tiny-{kind}")
     kernel = image.bzimage if kind == "hvm" else image.kernel
     config = CONFIG.format(kind=kind, folder=FOLDER, kernel=kernel.name, cmdline=image.cmdline)
     try:
-        guest.create(config, BOOT)
+        guest.create(config + more, BOOT)
         guest.wait_for("xenwire guest: ready", timeout=BOOT)
         yield guest
     finally:
@@ -139,21 +146,42 @@ CHECKS = (
 )
 
 
+def drives_our_device_model(guest):
+    """What xl asks of a device model, asked of ours, with an operating system in the guest."""
+    guest.run("xl", "pause", guest.name)
+    assert "paused" in guest.shell('xl qemu-monitor-command $1 "info status"')
+    guest.run("xl", "unpause", guest.name)
+    test_echo(guest)
+    drive = 'xl qemu-monitor-command $1 "info block" | grep ^ide-5632'
+    assert f"{FOLDER}/1.iso" in guest.shell(drive)
+    guest.shell("xl cd-eject $1 hdc")
+    assert "not inserted" in guest.shell(drive)
+    guest.shell(f"xl cd-insert $1 hdc {FOLDER}/2.iso")
+    assert "/dev/fdset/" in guest.shell(drive)
+    guest.shell(f"xl save $1 {FOLDER}/saved >&2", timeout=300)
+    guest.shell(f"xl restore {FOLDER}/saved >&2; rm {FOLDER}/saved", timeout=300)
+    told = json.loads(guest.shell("xenwire dm status $1 -o json"))
+    assert (told["state"], told["runstate"]) == ("running", "running")
+    test_console(guest)
+    test_echo(guest)
+
+
 def test_hvm(lab, image, files):
-    """All that at a guest in a virtual machine.
+    """All that at a guest in a virtual machine, whose device model is ours.
 
     The emulated processor on which it runs loses one now and then: its console is dead then too, and there is
     another attempt.
     """
     words = []
     for _ in range(ATTEMPTS):
-        with running(lab, image, "hvm") as guest:
+        with running(lab, image, "hvm", OUR_MODEL) as guest:
             try:
                 for check in (
                     test_console,
                     test_echo,
                     test_agent,
                     test_a_channel_that_comes_later,
+                    drives_our_device_model,
                     test_its_end,
                 ):
                     check(guest)

@@ -99,20 +99,26 @@ class Agent:
         self._nodes = DeviceModelNodes(domid)
         self._me = str(ProcessRef.of(os.getpid()))
         self._powered_off = False
+        self._served = False
+        self.lost = False
+        """Whether QEMU died under a guest whose toolstack still counts on it."""
 
     async def run(self) -> None:
         """Serve until QEMU ends or until cancelled, which ends QEMU.
 
         Raises NotFound if there is no such domain, Conflict if it has a device model already, and
         XenwireError, which the toolstack finds in the store as well: QEMU could not be started, or ended
-        though the guest did not power off.
+        though the guest did not power off; its context has the `phase`.
         """
         await self._announce()
+        phase = "preparing"
         try:
             setup = await self._prepare()
             await self._advertise(setup.advertised)
+            phase = "opening the host ends of its channels"
             async with self._opened() as launch:
                 launch.fds += setup.fds
+                phase = "starting QEMU"
                 qemu = await Qemu.start(
                     setup.program,
                     [*setup.arguments, *launch.arguments],
@@ -121,6 +127,7 @@ class Agent:
                     log=self._log,
                     timeout=self._timeout,
                 )
+                phase = "serving"
                 async with qemu:
                     if process := ProcessRef.of(qemu.pid):
                         await self._store.write(self._nodes.qemu, str(process))
@@ -129,7 +136,8 @@ class Agent:
             if not self._powered_off:
                 raise self._crash("\n".join([f"QEMU {status}", *qemu.last_words(3)]))
         except XenwireError as error:
-            await self._tell_end(RunState.CRASHED, error)
+            error.context.setdefault("phase", phase)
+            self.lost = await self._tell_end(RunState.CRASHED, error) and self._served
             raise
         except asyncio.CancelledError:
             await self._tell_end(RunState.CRASHED, self._crash("it was told to end"))
@@ -187,6 +195,7 @@ class Agent:
             with qemu.qmp.events() as events:
                 async with self._offered(qemu.qmp, setup):
                     await self._publish(qemu.qmp, setup)
+                    self._served = True
                     return await self._follow_all(qemu, events, setup)
         except XenwireError as error:
             failed = error
@@ -201,7 +210,7 @@ class Agent:
         """Offer QEMU's monitor to any number of clients, and tell where."""
         full, read_only = monitor_sockets(run_dir(), self._domid)
         sockets = {full: Access.FULL, read_only: Access.MONITOR, **setup.monitors}
-        async with Broker.serve(qmp, sockets):
+        async with Broker.serve(qmp, sockets, setup.listening):
             await asyncio.gather(
                 self._store.write(self._nodes.qmp, str(full)),
                 self._store.write(self._nodes.qmp_read_only, str(read_only)),
@@ -237,7 +246,7 @@ class Agent:
         await self._tell_runstate(qmp)
         if setup.start:
             await qmp.execute("cont")
-        if not setup.under_xen:
+        if not setup.tells_running:
             await self._store.write(self._nodes.state, RUNNING)
 
     async def _follow(self, qmp: QmpClient, events: EventStream) -> None:
@@ -336,20 +345,22 @@ class Agent:
             hint=f"see its log: {self._log}",
         )
 
-    async def _tell_end(self, state: RunState, error: XenwireError | None = None) -> None:
+    async def _tell_end(self, state: RunState, error: XenwireError | None = None) -> bool:
         """Leave the last words, unless the toolstack has removed our nodes, or the store is what failed."""
 
-        async def tell(t: Transaction) -> None:
+        async def tell(t: Transaction) -> bool:
             if await t.get_text(self._nodes.agent) != self._me:
-                return
+                return False
             await t.write(self._nodes.runstate, state)
             for path in (self._nodes.state, self._nodes.qmp, self._nodes.qmp_read_only):
                 with suppress(NotFound):
                     await t.rm(path)
             if error is not None:
                 await t.write(self._nodes.failure, json.dumps(error.as_dict(), default=str))
+            return True
 
         try:
-            await self._store.transact(tell)
+            return await self._store.transact(tell)
         except (Unreachable, TimedOut) as failed:
             _log.error("cannot tell the toolstack: %s", failed)
+            return False

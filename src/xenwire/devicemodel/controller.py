@@ -104,7 +104,7 @@ class Controller:
                     await t.rm(path)
 
         async with self._lock.held(timeout):
-            await self._unless_it_dies(f"switch log-dirty to {word}", answered())
+            await self._unless_it_dies(f"switch log-dirty to {word}", answered)
 
     async def _command(self, command: Command, parameter: str | None, timeout: float) -> str:
         """Give a command, and what the device model leaves in `parameter`."""
@@ -114,13 +114,13 @@ class Controller:
             async def ask() -> None:
                 outcome.append(await self._ask(command, parameter, timeout))
 
-            await self._unless_it_dies(f"{command} it", ask())
+            await self._unless_it_dies(f"{command} it", ask)
             return outcome[0]
 
-    async def _unless_it_dies(self, what: str, work: Awaitable[None]) -> None:
+    async def _unless_it_dies(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         process = await self._process()
         dead = asyncio.sleep(0) if process is None else process.wait()
-        if not await before(work, dead):
+        if not await before(work(), dead):
             raise Unreachable(
                 f"cannot {what}: the device model of domain {self._nodes.domid} is gone",
                 reason="there is none" if process is None else f"its process {process.pid} has ended",

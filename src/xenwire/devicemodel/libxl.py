@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from xenwire.errors import UsageError, XenwireError
-from xenwire.qemu.chardev import Socket, UnixAddress, parse_option
+from xenwire.qemu.chardev import Address, FdAddress, Socket, UnixAddress, parse_option
 from xenwire.qemu.options import format_option
 from xenwire.qemu.qmp.broker.access import Access
 from xenwire.types import DomId
@@ -37,8 +37,12 @@ class Request:
     """For QEMU; a traditional request names neither the memory nor what to restore there."""
     monitors: dict[Path, Access] = field(default_factory=dict)
     """Where libxl, and libxenstat, look for QEMU's monitor."""
+    listening: dict[int, Access] = field(default_factory=dict)
+    """Descriptors of sockets where they, with `dm_restrict`, connect to it."""
     fds: list[int] = field(default_factory=list)
-    """Descriptors that libxl hands down."""
+    """Descriptors that libxl hands down for QEMU."""
+    restricted: bool = False
+    """Whether QEMU is kept from the store (`dm_restrict`)."""
     stopped: bool = False
     """Whether the processors wait for libxl's word."""
     restore: Path | None = None
@@ -76,18 +80,21 @@ def _parse_upstream(words: Iterator[str], domid: DomId) -> Request:
             request.stopped = True
         elif word == "-chardev":
             value = _value(words, word)
-            monitor = _monitor(value)
-            if monitor is None:
-                request.arguments += [word, value]
-            else:
-                name, path = monitor
-                request.monitors[path] = _MONITORS[name]
-                taken.add(name)
+            match _monitor(value):
+                case name, UnixAddress(path=path):
+                    request.monitors[Path(path)] = _MONITORS[name]
+                    taken.add(name)
+                case name, FdAddress(int(fd)):
+                    request.listening[fd] = _MONITORS[name]
+                    taken.add(name)
+                case _:
+                    request.arguments += [word, value]
         elif word == "-mon":
             value = _value(words, word)
             if value.partition(",")[0].removeprefix("chardev=") not in taken:
                 request.arguments += [word, value]
         else:
+            request.restricted |= word == "-xen-domid-restrict"
             request.arguments.append(word)
     for value in request.arguments:
         if found := _FD.fullmatch(value):
@@ -95,15 +102,13 @@ def _parse_upstream(words: Iterator[str], domid: DomId) -> Request:
     return request
 
 
-def _monitor(option: str) -> tuple[str, Path] | None:
-    """Give the id and the path of a monitor of libxl's; one on a descriptor that it passes is QEMU's."""
+def _monitor(option: str) -> tuple[str, Address] | None:
+    """Give the id and the address of a monitor of libxl's."""
     try:
         name, chardev = parse_option(option)
     except XenwireError:  # QEMU will say what is wrong with it
         return None
-    if name in _MONITORS and isinstance(chardev, Socket) and isinstance(chardev.address, UnixAddress):
-        return name, Path(chardev.address.path)
-    return None
+    return (name, chardev.address) if name in _MONITORS and isinstance(chardev, Socket) else None
 
 
 def _value(words: Iterator[str], option: str) -> str:

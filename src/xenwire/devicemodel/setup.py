@@ -42,8 +42,12 @@ class Setup:
     """Backend types to tell of in the store (seed 000). None: QEMU does that itself, as under Xen."""
     monitors: Mapping[Path, Access] = field(default_factory=dict)
     """Where its monitor is offered besides our own sockets."""
+    listening: Mapping[int, Access] = field(default_factory=dict)
+    """Descriptors of sockets that listen already, where it is offered, too; they are the agent's to close."""
     under_xen: bool = False
-    """Whether it runs under Xen: then it says itself when it runs, and the console is not its."""
+    """Whether it runs under Xen: then the console is not its."""
+    tells_running: bool = False
+    """Whether it says itself in the store that it runs, as under Xen, unless it is kept from the store."""
     start: bool = False
     """Whether its processors are to run as soon as all is ready."""
     passthrough: tuple[str, str] = ("vfio-pci", "host")

@@ -16,6 +16,7 @@ from xenwire.devicemodel.nodes import saved_state
 from xenwire.devicemodel.setup import Setup
 from xenwire.errors import NotFound, XenwireError
 from xenwire.hosts.logs import qemu_log
+from xenwire.hypervisor.shutdown import crash
 from xenwire.qemu.qmp.broker.access import Access
 from xenwire.xenstore import Store
 
@@ -55,6 +56,8 @@ def find_xen_qemu() -> Path:
 async def run_for_libxl(arguments: Sequence[str]) -> None:
     """Be a domain's device model, by the arguments that libxl gives, until libxl ends it.
 
+    When QEMU dies under the guest the domain ends with the reason `crash`, and `on_crash` decides.
+
     Raises UsageError for arguments that are not libxl's, and as `Agent.run`.
     """
     request = parse_request(arguments)
@@ -65,7 +68,13 @@ async def run_for_libxl(arguments: Sequence[str]) -> None:
         async def prepare() -> Setup:
             return await _setup(store, request)
 
-        await Agent(store, request.domid, prepare, log=_own_log(request)).run()
+        agent = Agent(store, request.domid, prepare, log=_own_log(request))
+        try:
+            await agent.run()
+        except XenwireError:
+            if agent.lost:
+                crash(request.domid)
+            raise
 
 
 async def _setup(store: Store, request: Request) -> Setup:
@@ -90,7 +99,9 @@ async def _setup(store: Store, request: Request) -> Setup:
         saved_state(_STATES, request.domid),
         fds=fds,
         monitors=monitors,
+        listening=request.listening,
         under_xen=True,
+        tells_running=not request.restricted,
         start=not request.stopped,
         passthrough=("xen-pci-passthrough", "hostaddr"),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 import uuid as uuids
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +26,7 @@ from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, identified, resolve
 from xenwire.hosts.dom0 import refusal
+from xenwire.hosts.explained import explain
 from xenwire.hosts.paths import domain_path
 from xenwire.hosts.served import ensure_served, statistics
 from xenwire.runtime.lock import FileLock
@@ -171,11 +173,14 @@ class XenHost(Host):
 
     async def _build(self, name: str, uuid: uuids.UUID, text: bytes, timeout: float) -> XenDomain:
         """Have xl build a domain. What was built is found by its uuid, since xl does not tell its domid."""
+        since = time.time() - 1  # files' times are a little coarser
         try:
             for words in await self.xl.create(name, text, timeout):
                 _log.warning("xl: %s", words)
             domain = await self._built(name, uuid)
         except BaseException as error:
+            if isinstance(error, XenwireError):
+                explain(error, name, since)
             # When xl fails by itself it removes what it made; another's domain may have this uuid then.
             if isinstance(error, TimedOut) or not isinstance(error, XenwireError):
                 await self._remove_built(uuid)

@@ -11,7 +11,7 @@ from typing import Final
 
 from xenwire.errors import Conflict, Denied, NotFound, XenwireError
 
-__all__ = ["errors_in", "failure", "lines_of"]
+__all__ = ["errors_in", "failure", "is_error", "lines_of"]
 
 _MAX_LINES: Final = 1000
 _LONGEST: Final = 500  # characters of a line
@@ -51,7 +51,12 @@ def lines_of(words: bytes) -> list[str]:
 
 def errors_in(lines: list[str]) -> list[str]:
     """Give the lines that tell of an error, without the place in xl's source."""
-    return [_bare(line) for line in lines if _ERROR.match(line)]
+    return [_bare(line) for line in lines if is_error(line)]
+
+
+def is_error(line: str) -> bool:
+    """Whether a line tells of an error."""
+    return _ERROR.match(line) is not None
 
 
 def failure(message: str, words: bytes, otherwise: str) -> XenwireError:

@@ -65,8 +65,11 @@ class Broker:
 
     @classmethod
     @asynccontextmanager
-    async def serve(cls, qmp: QmpClient, sockets: Mapping[Path, Access]) -> AsyncIterator[Self]:
-        """Listen at these paths (sockets of mode 0600) until the end of the block.
+    async def serve(
+        cls, qmp: QmpClient, sockets: Mapping[Path, Access], listening: Mapping[int, Access] | None = None
+    ) -> AsyncIterator[Self]:
+        """Listen at these paths (sockets of mode 0600), and on these descriptors of sockets that listen
+        already, which are its own from now on, until the end of the block.
 
         When QEMU goes, its clients are left. Raises what `listen_unix` and `QmpClient.execute` raise.
         """
@@ -75,6 +78,10 @@ class Broker:
             for path, access in sockets.items():
                 listener = stack.enter_context(await listen_unix(path))
                 stack.callback(_remove, SocketFile.of(path))
+                broker._listeners[listener] = access
+            for fd, access in (listening or {}).items():
+                listener = stack.enter_context(socket.socket(fileno=fd))
+                listener.setblocking(False)
                 broker._listeners[listener] = access
             stack.enter_context(qmp.telling(broker))
             stack.callback(broker._leave, "the broker ends")

@@ -1,0 +1,48 @@
+"""How far xl had come in making a domain when it failed, by its words, and which log tells more. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from xenwire.xl.words import is_error
+
+__all__ = ["LOGS", "Phase", "failed_phase"]
+
+LOGS: Final = "/var/log/xen"
+"""Where libxl and what it starts leave their words."""
+
+
+class Phase(NamedTuple):
+    """A phase of making a domain."""
+
+    name: str
+    log: str | None
+    """The file that tells more, if there is one."""
+
+
+_PHASES: Final = (
+    (re.compile(r"config parsing error|Failed to parse"), "reading its configuration", None),
+    (re.compile(r"libxl_bootloader\.c"), "running its bootloader", "bootloader.{domid}.log"),
+    (re.compile(r"hotplug|/etc/xen/scripts/"), "setting up its devices", "xen-hotplug.log"),
+    (re.compile(r"libxl_dm\.c|device model"), "starting its device model", "qemu-dm-{name}.log"),
+    (re.compile(r"xg_dom_|xc_dom_|libxl_dom\.c"), "building it", None),
+    (re.compile(r"libxl_device\.c|libxl_(disk|nic|usb|pci|console)\.c"), "setting up its devices", None),
+)
+"""What the first error says, or where in libxl's source it was, the phase, and its log."""
+
+_DOMID: Final = re.compile(r"Domain ([0-9]{1,5}):")
+
+
+def failed_phase(lines: Sequence[str], name: str) -> Phase | None:
+    """Tell in which phase making the domain `name` failed, by all that xl has said; None: its words are new.
+
+    The first error is the cause.
+    """
+    first = next((line for line in lines if is_error(line)), "")
+    for mark, phase, log in _PHASES:
+        if mark.search(first):
+            domid = next((found[1] for line in lines if (found := _DOMID.search(line))), "")
+            return Phase(phase, f"{LOGS}/{log.format(name=name, domid=domid)}" if log else None)
+    return None
