@@ -84,9 +84,7 @@ class Guest:
     def last_words(self):
         """What is to be known of one that died: how Xen sees it, what it said, and what its QEMU said."""
         log = f"/var/log/xen/guest-{self.name}.log /var/log/xen/qemu-dm-{self.name}.log"
-        return self.shell(f"xl list; tail -n 40 {log}; xl dmesg | tail -n 20; true").decode(
-            "ascii", "replace"
-        )
+        return self.shell(f"xl list; tail -n 40 {log}; xl dmesg | tail -n 20; true")
 
     def talk(self, path, data, *, unit=-1, count):
         """Send to a channel's socket or pty, and give what comes back: see `CLIENT`."""

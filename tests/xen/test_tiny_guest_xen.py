@@ -149,8 +149,9 @@ CHECKS = (
 def drives_our_device_model(guest):
     """What xl asks of a device model, asked of ours, with an operating system in the guest."""
     guest.run("xl", "pause", guest.name)
-    assert "paused" in guest.shell('xl qemu-monitor-command $1 "info status"')
+    assert "--p---" in guest.shell("xl list $1")
     guest.run("xl", "unpause", guest.name)
+    assert "running" in guest.shell('xl qemu-monitor-command $1 "info status"')
     test_echo(guest)
     drive = 'xl qemu-monitor-command $1 "info block" | grep ^ide-5632'
     assert f"{FOLDER}/1.iso" in guest.shell(drive)
