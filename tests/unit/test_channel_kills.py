@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import os
 import random
+import socket
 import sys
 from pathlib import Path
 
@@ -144,33 +145,37 @@ class Output:
 
 
 async def read_socket(path, output):
-    """Be the client of a socket, again and again, and write to it what tells who it is and at which byte."""
+    """Be the client of a socket, again and again, and write to it what tells who it is and at which byte.
 
-    async def write(writer, number):
-        writer.write(b"<%07d " % number)
-        for start in itertools.count(0, 2000):
-            writer.write(stream(start, 2000))
-            await writer.drain()
+    It reads to the end, though it may not write any more: asyncio's streams throw away then what had come.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def write(connection, number):
+        with contextlib.suppress(ConnectionError):
+            await loop.sock_sendall(connection, b"<%07d " % number)
+            for start in itertools.count(0, 2000):
+                await loop.sock_sendall(connection, stream(start, 2000))
 
     for number in itertools.count():
-        try:
-            reader, writer = await asyncio.open_unix_connection(path)
-        except OSError:
-            await asyncio.sleep(0.001)
-            continue
-        writing = asyncio.create_task(write(writer, number))
-        new = True
-        try:
-            while data := await reader.read(65536):
-                output.saw(data, new)
-                new = False
-        except ConnectionError:
-            pass
-        finally:
-            writing.cancel()
-            await asyncio.wait([writing])
-            writing.cancelled() or writing.exception()
-            writer.transport.abort()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.setblocking(False)
+            try:
+                await loop.sock_connect(connection, str(path))
+            except OSError:
+                await asyncio.sleep(0.001)
+                continue
+            writing = asyncio.create_task(write(connection, number))
+            new = True
+            try:
+                while data := await loop.sock_recv(connection, 65536):
+                    output.saw(data, new)
+                    new = False
+            except ConnectionError:
+                pass
+            finally:
+                writing.cancel()
+                await asyncio.wait([writing])
 
 
 async def read_pty(store, backend, output):
@@ -245,14 +250,14 @@ async def kill_it(folder, kills, seed):
             await guest.until(2)
             await guest.connect()
             outputs.append(Output(guest, block))
-        log, pty, socket = outputs
+        log, pty, proxied = outputs
         async with asyncio.TaskGroup() as tasks:
             writers = [tasks.create_task(output.write(done)) for output in outputs]
             readers = [
                 tasks.create_task(read_log(folder / "path", log)),
                 tasks.create_task(read_pty(store, backend, pty)),
-                tasks.create_task(read_socket(folder / "socket", socket)),
-                tasks.create_task(read_typed(socket.guest, typed)),
+                tasks.create_task(read_socket(folder / "socket", proxied)),
+                tasks.create_task(read_typed(proxied.guest, typed)),
             ]
             chance = random.Random(seed)
             for _ in range(kills):

@@ -7,13 +7,14 @@ and they may only be removed once the backend has let go of the guest's memory.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, read_channels
-from xenwire.channels.nodes import read_error
+from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, read_names
+from xenwire.channels.nodes import parse_error
 from xenwire.channels.persistent import forget, uuid_of
 from xenwire.errors import Conflict, NotFound, TimedOut
 from xenwire.types import DOM0, DevId, StorePath
@@ -59,13 +60,15 @@ async def wait_served(
 
     Raises the error that its backend tells of, such as a path that is in use, and TimedOut.
     """
-    state = XenbusState.UNKNOWN
+    state, tty = XenbusState.UNKNOWN, None
+    paths = [channel.backend / "error", channel.backend / "state", channel.frontend / "tty"]
     try:
         async with asyncio.timeout(timeout), store.watch(channel.backend) as changes:
             async for _ in changes:
-                if error := await read_error(store, channel.backend):
-                    raise error
-                state = XenbusState.parse(await store.get(channel.backend / "state"))
+                error, told, tty = await store.get_all(paths)
+                if error:
+                    raise parse_error(error)
+                state = XenbusState.parse(told)
                 if state in states:
                     break
     except TimeoutError:
@@ -74,7 +77,7 @@ async def wait_served(
             reason=f"waited {timeout:g} s for its backend, which is in state {int(state)}",
             hint="see what `xenwire serve` says",
         ) from None
-    return replace(channel, state=state, tty=await store.get_text(channel.frontend / "tty") or None)
+    return replace(channel, state=state, tty=os.fsdecode(tty) if tty else None)
 
 
 async def detach(store: Store, channel: Channel, timeout: float = _DETACH_TIMEOUT) -> None:
@@ -148,16 +151,20 @@ async def _remove_ours(t: Transaction, channel: Channel) -> None:
 async def _write(t: Transaction, channel: Channel, most: int) -> Channel:
     home = StorePath(f"/local/domain/{channel.domid}")
     message = f"cannot attach channel {channel.name!r}"
-    if not await t.exists(home):
+    domain, backend_domain, names, frontends, backends = await asyncio.gather(
+        t.exists(home),
+        t.exists(f"/local/domain/{channel.backend_domid}"),
+        read_names(t, channel.domid),
+        t.names(home / "device" / "console"),
+        t.names(backends_of(channel.domid, channel.backend_domid)),
+    )
+    if not domain:
         raise NotFound(message, reason=f"there is no domain {channel.domid}", hint="see: xenwire list")
-    if channel.backend_domid != DOM0 and not await t.exists(f"/local/domain/{channel.backend_domid}"):
+    if channel.backend_domid != DOM0 and not backend_domain:
         raise NotFound(message, reason=f"there is no domain {channel.backend_domid}, where it is to end")
-    if channel.name in {other.name for other in await read_channels(t, channel.domid)}:
+    if channel.name in names:
         raise Conflict(message, reason=f"domain {channel.domid} has a channel of this name")
-    taken = {
-        *await t.names(home / "device" / "console"),
-        *await t.names(backends_of(channel.domid, channel.backend_domid)),
-    }
+    taken = {*frontends, *backends}
     free = [n for n in range(1, most + 1) if str(n) not in taken]
     devid = channel.devid or (free[0] if free else 0)
     if devid not in free:

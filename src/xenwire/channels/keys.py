@@ -31,8 +31,10 @@ __all__ = [
     "Channel",
     "XenbusState",
     "backends_of",
+    "frontend_of",
     "read_channel",
     "read_channels",
+    "read_names",
 ]
 
 OUTPUT_LIMIT: Final = 1048576
@@ -104,7 +106,7 @@ class Channel:
     @property
     def frontend(self) -> StorePath:
         """The guest's directory."""
-        return StorePath(f"/local/domain/{self.domid}/device/console/{self.devid}")
+        return frontend_of(self.domid, self.devid)
 
     @property
     def backend(self) -> StorePath:
@@ -163,18 +165,37 @@ def backends_of(domid: DomId, backend_domid: DomId = DOM0) -> StorePath:
     return StorePath(f"/local/domain/{backend_domid}/backend/console/{domid}")
 
 
+def frontend_of(domid: DomId, devid: DevId) -> StorePath:
+    """Give the directory of a guest's console."""
+    return StorePath(f"/local/domain/{domid}/device/console/{devid}")
+
+
+async def _backend_domids(store: Nodes, domid: DomId) -> dict[DevId, DomId]:
+    """Find the consoles of a domain, and where each is served."""
+    # Those that another domain serves are only in the toolstack's copy, which no guest can write.
+    copies = StorePath(f"/libxl/{domid}/device/console")
+    ours, copied = await asyncio.gather(store.names(backends_of(domid)), store.names(copies))
+    found = {DevId(name): DOM0 for name in ours if name.isdecimal()}
+    for path in await store.get_all(copies / name / "backend" for name in copied):
+        if served := _BACKEND.fullmatch((path or b"").decode("ascii", "replace")):
+            found[DevId(served[2])] = DomId(served[1])
+    return found
+
+
+async def read_names(store: Nodes, domid: DomId) -> set[str]:
+    """Read the names of a domain's channels."""
+    backends = await _backend_domids(store, domid)
+    paths = [backends_of(domid, where) / devid / "name" for devid, where in backends.items()]
+    names = await store.get_all(paths)
+    return {name.decode("utf-8", "replace") for name in names if name}
+
+
 async def read_channels(store: Nodes, domid: DomId) -> list[Channel]:
     """Read a domain's channels back from their backend nodes, which the guest cannot write, by devid.
 
     Consoles without a name are none. Raises XenwireError for a channel whose nodes make no sense.
     """
-    backends = {DevId(name): DOM0 for name in await store.names(backends_of(domid)) if name.isdecimal()}
-    # Those that another domain serves are only in the toolstack's copy, which no guest can write.
-    copies = StorePath(f"/libxl/{domid}/device/console")
-    names = await store.names(copies)
-    for path in await asyncio.gather(*(store.get_text(copies / name / "backend") for name in names)):
-        if served := _BACKEND.fullmatch(path or ""):
-            backends[DevId(served[2])] = DomId(served[1])
+    backends = await _backend_domids(store, domid)
     found = await asyncio.gather(
         *(read_channel(store, domid, devid, backend) for devid, backend in sorted(backends.items()))
     )
@@ -186,11 +207,10 @@ async def read_channel(
 ) -> Channel | None:
     """Read one channel back; None if it is a console without a name. Raises as `read_channels`."""
     backend = backends_of(domid, backend_domid) / devid
-    frontend = StorePath(f"/local/domain/{domid}/device/console/{devid}")
-    keys = _KEYS & frozenset(await store.names(backend))
-    paths = [*(backend / key for key in keys), frontend / "tty"]
-    *values, tty = await asyncio.gather(*(store.get(path) for path in paths))
-    found = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+    frontend = frontend_of(domid, devid)
+    paths = [*(backend / key for key in _KEYS), frontend / "tty"]
+    *values, tty = await store.get_all(paths)
+    found = {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
     told = {key: value.decode("utf-8", "replace") for key, value in found.items()}
     if "name" not in told:
         return None

@@ -9,12 +9,12 @@ from xenwire.errors import XenwireError
 from xenwire.types import StorePath
 
 if TYPE_CHECKING:
-    from xenwire.xenstore import Nodes, Store, Transaction
+    from xenwire.xenstore import Store, Transaction
 
 _LONGEST: Final = 3000  # bytes of a node's value, with room for its path
 _CUT: Final = 200  # characters of what is said, where it is longer; each may take six bytes
 
-__all__ = ["read_error", "write_error", "write_key"]
+__all__ = ["parse_error", "write_error", "write_key"]
 
 
 async def write_key(store: Store, folder: StorePath, key: str, value: str) -> None:
@@ -36,11 +36,8 @@ async def write_error(store: Store, backend: StorePath, error: XenwireError) -> 
     await write_key(store, backend, "error", text)
 
 
-async def read_error(store: Nodes, backend: StorePath) -> XenwireError | None:
-    """Give the error that a backend tells of, if it does."""
-    text = await store.get(backend / "error")
-    if not text:
-        return None
+def parse_error(text: bytes) -> XenwireError:
+    """Give the error that a backend tells of."""
     try:
         return XenwireError.from_dict(json.loads(text))
     except (ValueError, KeyError, TypeError, RecursionError):

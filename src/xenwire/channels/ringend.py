@@ -94,8 +94,8 @@ class Rings(Guests):
 
     async def offer(self, store: Nodes, channel: Channel, uuid: str) -> Offer | None:
         """Read the ring's reference and port: nothing that a guest writes is taken on trust."""
-        reference = _number(await store.get(channel.frontend / "ring-ref"), _REFERENCES)
-        port = _number(await store.get(channel.frontend / "port"), _PORTS)
+        told = await store.get_all([channel.frontend / "ring-ref", channel.frontend / "port"])
+        reference, port = _number(told[0], _REFERENCES), _number(told[1], _PORTS)
         if reference is None or port is None:
             return None
         return _Ring(self, uuid, channel.domid, channel.devid, reference, port)

@@ -29,6 +29,7 @@ from xenwire.channels.nodes import write_key
 from xenwire.channels.wire import Wire
 from xenwire.errors import Denied, NotFound, ProtocolError, TimedOut, Unreachable, XenwireError
 from xenwire.types import ChannelKind
+from xenwire.xenstore.node import Node
 
 if TYPE_CHECKING:
     from xenwire.xenstore import Store, Transaction
@@ -41,6 +42,14 @@ _AWAY: Final = (XenbusState.CLOSED, XenbusState.UNKNOWN, XenbusState.INITIALISIN
 _DETACH_TIMEOUT: Final = 10.0  # seconds that a guest has to let go, as libxl gives it
 _LAST_TURNS: Final = 256
 """Turns that a guest has for its last words: more than a ring or a socket holds, and not for ever."""
+
+
+class _Changed(Exception):
+    """A state is another one than was found before."""
+
+    def __init__(self, state: XenbusState) -> None:
+        super().__init__(state)
+        self.state = state
 
 
 class ServedChannel:
@@ -67,9 +76,9 @@ class ServedChannel:
         Gives the seconds after which to look again even if nothing changes; None: then there is no need.
         Raises XenwireError if the host end cannot be opened, or the store cannot be reached.
         """
-        ours, told, guests = await asyncio.gather(
-            self._store.get(self.channel.backend / "state"),
-            self._store.get(self.channel.backend / "online"),
+        backend = self.channel.backend
+        (ours, told, error), guests = await asyncio.gather(
+            self._store.get_all([backend / "state", backend / "online", backend / "error"]),
             self._frontend_state(),
         )
         state = self._state = XenbusState.parse(ours)
@@ -77,7 +86,7 @@ class ServedChannel:
         if not online or self._opened:
             return await self._follow(state, guest, online=online)
         try:
-            await self._open()
+            await self._open(failed_before=error is not None)
         except XenwireError:
             # A guest that is connected spins while nobody takes what it writes.
             if state in (XenbusState.CONNECTED, XenbusState.CLOSING):
@@ -94,7 +103,8 @@ class ServedChannel:
             case XenbusState.INIT_WAIT:
                 await self._connect_when_ready(guest)
             case XenbusState.CONNECTED if guest in (XenbusState.INITIALISED, XenbusState.CONNECTED):
-                await self._connect()
+                if await self._connect():
+                    await self._tell_generation()
             case XenbusState.CONNECTED if guest is XenbusState.CLOSING:
                 self.last_turns()
                 await self._set(XenbusState.CLOSING)
@@ -128,11 +138,12 @@ class ServedChannel:
             if not self.turn():
                 break
 
-    async def _open(self) -> None:
+    async def _open(self, *, failed_before: bool) -> None:
         await self.wire.endpoint.open()
         self._opened = True
-        with suppress(NotFound):
-            await self._store.rm(self.channel.backend / "error")
+        if failed_before:
+            with suppress(NotFound):
+                await self._store.rm(self.channel.backend / "error")
         if self.channel.kind is ChannelKind.PTY and (place := self.wire.endpoint.place) is not None:
             await write_key(self._store, self.channel.frontend, "tty", place)
 
@@ -140,10 +151,10 @@ class ServedChannel:
         if guest in (XenbusState.INITIALISED, XenbusState.CONNECTED):
             await self._connect()
             if self._joined is not None:
-                await self._set(XenbusState.CONNECTED)
+                await self._set(XenbusState.CONNECTED, generation=str(self.wire.spool.generation))
 
-    async def _connect(self) -> None:
-        """Join the end that the guest offers, unless it is the one that we have.
+    async def _connect(self) -> bool:
+        """Join the end that the guest offers, unless it is the one that we have; tell whether it is new.
 
         Raises Unreachable and TimedOut if that may be tried again.
         """
@@ -153,7 +164,7 @@ class ServedChannel:
         if offer is not None and offer == self._joined:
             self.broken = None
         if offer is None or offer == self._joined:
-            return
+            return False
         self._let_go()
         try:
             self.wire.guest = await offer.join(self.wire.spool, self.turn)
@@ -163,11 +174,11 @@ class ServedChannel:
             self._log.warning("%s", error)
             await self._set(XenbusState.CLOSING)
             self.broken = str(error)
-            return
+            return False
         self._joined, self.broken = offer, None
         # What the guest has written before is there, and no event may come for it.
         self.turn()
-        await self._tell_generation()
+        return True
 
     async def _frontend_state(self) -> bytes | None:
         """Give the frontend's state. To a driver domain what is gone is not missing, but denied."""
@@ -208,15 +219,20 @@ class ServedChannel:
             guest.close()
         self._joined = None
 
-    async def _set(self, state: XenbusState) -> None:
-        """Change our state, unless the toolstack has meanwhile."""
-        path = self.channel.backend / "state"
+    async def _set(self, state: XenbusState, **more: str) -> None:
+        """Change our state, and more keys with it, unless the toolstack has changed the state meanwhile."""
+        backend = self.channel.backend
+        wanted = [Node(backend / key, value) for key, value in {**more, "state": str(int(state))}.items()]
 
-        async def change(t: Transaction) -> XenbusState:
-            found = XenbusState.parse(await t.get(path))
-            if found is not self._state:
-                return found
-            await t.write(path, str(int(state)))
-            return state
+        async def change(t: Transaction) -> None:
+            # What is written is taken back where it turns out that it should not be: that saves a wait.
+            found, _ = await asyncio.gather(t.get(backend / "state"), t.write_all(wanted))
+            if XenbusState.parse(found) is not self._state:
+                raise _Changed(XenbusState.parse(found))
 
-        self._state = await self._store.transact(change)
+        try:
+            await self._store.transact(change)
+        except _Changed as changed:
+            self._state = changed.state
+        else:
+            self._state = state

@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from xenwire.channels.channellog import ChannelLog
 from xenwire.channels.endpoints import make_endpoint
 from xenwire.channels.guest import Guests
-from xenwire.channels.keys import OUR_TYPE, OUTPUT_LIMIT, read_channel
+from xenwire.channels.keys import OUR_TYPE, OUTPUT_LIMIT, frontend_of, read_channel
 from xenwire.channels.nodes import write_error
 from xenwire.channels.options import OPTIONS, Options
 from xenwire.channels.pace import Pace
@@ -31,7 +32,6 @@ from xenwire.types import DOM0, DevId, DomId, StorePath
 from xenwire.xenstore.errors import StoreClosed
 
 if TYPE_CHECKING:
-    from xenwire.channels.keys import Channel
     from xenwire.xenstore import Store
     from xenwire.xenstore.listener import Listener
 
@@ -220,8 +220,7 @@ class ChannelServer:
     async def _reconcile(self, key: _Key, entry: _Entry) -> float | None:
         domid, devid = key
         backend = self._root / domid / devid
-        kind = await self._store.get(backend / "type")
-        if kind != OUR_TYPE.encode():
+        if await self._store.get(backend / "type") != OUR_TYPE.encode():
             await self._forget(key, entry)
             return None
         if entry.served is None:
@@ -235,15 +234,14 @@ class ChannelServer:
 
     async def _take_up(self, key: _Key, entry: _Entry, backend: StorePath) -> None:
         domid, devid = key
-        channel = await read_channel(self._store, domid, devid, self._domid)
+        channel, options, limit, uuid = await asyncio.gather(
+            read_channel(self._store, domid, devid, self._domid),
+            self._options(backend),
+            self._limit(backend, frontend_of(domid, devid)),
+            self._uuid(domid),
+        )
         if channel is None:
             raise NotFound("the channel has no name", reason=f"no {backend / 'name'}")
-        keys = [key for key in await self._store.names(backend) if key in OPTIONS]
-        values = await asyncio.gather(*(self._store.get_text(backend / key) for key in keys))
-        options = Options.parse({key: value or "" for key, value in zip(keys, values, strict=True)})
-        # Other domains than dom0 may not read who their frontends' domains are.
-        uuid = await uuid_of(self._store, domid) if self._domid == DOM0 else None
-        limit = await self._limit(channel)
         entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))
         name = SpoolName(domid, devid, uuid, channel.name)
         await self._inherit(name, limit)
@@ -261,11 +259,18 @@ class ChannelServer:
         if options.block:
             entry.log.warning("it has its guest wait while nobody takes the output; Linux on Xen spins then")
 
-    async def _limit(self, channel: Channel) -> int:
+    async def _options(self, backend: StorePath) -> Options:
+        values = await self._store.get_all(backend / key for key in OPTIONS)
+        told = {key: value for key, value in zip(OPTIONS, values, strict=True) if value is not None}
+        return Options.parse({key: value.decode(errors="replace") for key, value in told.items()})
+
+    async def _uuid(self, domid: DomId) -> UUID | None:
+        """Give the uuid of a frontend's domain; other domains than dom0 may not read it."""
+        return await uuid_of(self._store, domid) if self._domid == DOM0 else None
+
+    async def _limit(self, backend: StorePath, frontend: StorePath) -> int:
         """Give the bytes that are kept for a channel. What a guest could have forged may not ask for more."""
-        ours, theirs = await asyncio.gather(
-            self._store.get(channel.backend / "limit"), self._store.get(channel.frontend / "limit")
-        )
+        ours, theirs = await self._store.get_all([backend / "limit", frontend / "limit"])
         return _number(ours) or min(_number(theirs) or OUTPUT_LIMIT, OUTPUT_LIMIT)
 
     async def _inherit(self, name: SpoolName, limit: int) -> None:

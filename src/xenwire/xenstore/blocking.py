@@ -53,10 +53,7 @@ class BlockingNodes(abc.ABC):
 
     def get(self, path: StorePath | str) -> bytes | None:
         """Give a node's value, or None if there is no such node."""
-        try:
-            return self.read(path)
-        except NotFound:
-            return None
+        return self._call(requests.get(path))
 
     def get_text(self, path: StorePath | str) -> str | None:
         """Give a node's value as text, or None if there is no such node. Raises as read_text."""

@@ -54,6 +54,9 @@ class Nodes(abc.ABC):
     @abc.abstractmethod
     async def _call(self, request: Request[T]) -> T: ...
 
+    @abc.abstractmethod
+    async def _call_all(self, wanted: Iterable[Request[T]]) -> list[T]: ...
+
     async def read(self, path: StorePath | str) -> bytes:
         """Give a node's value, every byte of it."""
         return await self._call(requests.read(path))
@@ -64,10 +67,11 @@ class Nodes(abc.ABC):
 
     async def get(self, path: StorePath | str) -> bytes | None:
         """Give a node's value, or None if there is no such node."""
-        try:
-            return await self.read(path)
-        except NotFound:
-            return None
+        return await self._call(requests.get(path))
+
+    async def get_all(self, paths: Iterable[StorePath | str]) -> list[bytes | None]:
+        """Give the values of nodes, or None for those that do not exist, waiting for no reply between."""
+        return await self._call_all(map(requests.get, paths))
 
     async def get_text(self, path: StorePath | str) -> str | None:
         """Give a node's value as text, or None if there is no such node. Raises as read_text."""
@@ -82,12 +86,12 @@ class Nodes(abc.ABC):
 
     async def write_all(self, nodes: Iterable[Node]) -> None:
         """Write nodes and their permissions in this order, parents first, waiting for no reply between."""
-        sent: list[Awaitable[None]] = []
+        wanted: list[Request[None]] = []
         for node in nodes:
-            sent.append(self.write(node.path, os.fsencode(node.value)))
+            wanted.append(requests.write(node.path, os.fsencode(node.value)))
             if node.perms is not None:
-                sent.append(self.set_perms(node.path, node.perms))
-        await asyncio.gather(*sent)
+                wanted.append(requests.set_perms(node.path, node.perms))
+        await self._call_all(wanted)
 
     async def mkdir(self, path: StorePath | str) -> None:
         """Make an empty node, with its ancestors. One that exists keeps its value."""
@@ -168,9 +172,14 @@ class Transaction(Nodes):
             self._connection.post(requests.transaction_end(commit=False), tx_id)
 
     async def _call(self, request: Request[T]) -> T:
+        (value,) = await self._call_all([request])
+        return value
+
+    async def _call_all(self, wanted: Iterable[Request[T]]) -> list[T]:
         if self._id == 0:
-            raise UsageError("the transaction is not open", reason=f"{request.op.name} is outside its block")
-        return await self._connection.call(request, self._id)
+            names = ", ".join(request.op.name for request in wanted)
+            raise UsageError("the transaction is not open", reason=f"{names} is outside its block")
+        return await self._connection.call_all(wanted, self._id)
 
 
 class Store(Nodes):
@@ -201,6 +210,9 @@ class Store(Nodes):
 
     async def _call(self, request: Request[T]) -> T:
         return await self._connection.call(request)
+
+    async def _call_all(self, wanted: Iterable[Request[T]]) -> list[T]:
+        return await self._connection.call_all(wanted)
 
     def transaction(self) -> Transaction:
         """Give a transaction for an `async with` block: committed at its end, aborted by an exception.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -70,6 +71,13 @@ class Connection:
         Raises StoreError, TimedOut, StoreClosed, or ProtocolError for a reply that makes no sense.
         """
         return request.value(await self._send(request, tx_id))
+
+    async def call_all(self, wanted: Iterable[Request[T]], tx_id: int = 0) -> list[T]:
+        """Send requests, waiting for no reply between, and give what the replies mean. Raises as `call`."""
+        sent = [(request, self._send(request, tx_id)) for request in wanted]
+        if sent:
+            await sent[-1][1]  # the last to come: this task wakes once
+        return [request.value(await outcome) for request, outcome in sent]
 
     async def begin(self) -> int:
         """Start a transaction and give its id. If the wait ends early, a late reply's one is aborted.

@@ -85,13 +85,18 @@ async def _connect(path: Path, timeout: float) -> socket.socket:
 
 
 class SocketLink(asyncio.Protocol):
-    """A connected Unix socket. What is sent in one turn of the event loop leaves in one write."""
+    """A connected Unix socket.
+
+    The first message of a turn of the event loop leaves at once, so that the store can begin; what follows it
+    in this turn leaves in one write.
+    """
 
     max_payload = MAX_PAYLOAD
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._unsent = bytearray()
+        self._sent = False  # in this turn of the event loop
 
     async def start(self, receiver: Receiver) -> None:
         """Begin to read."""
@@ -101,14 +106,19 @@ class SocketLink(asyncio.Protocol):
         self._transport, _ = await self._loop.create_unix_connection(lambda: self, sock=self._socket)
 
     def send(self, req_id: int, message: bytes) -> None:
-        """Send a message at the end of this turn of the event loop."""
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        self._unsent += message
+        """Send a message, at the latest at the end of this turn of the event loop."""
+        if self._sent:
+            self._unsent += message
+        else:
+            self._sent = True
+            self._loop.call_soon(self._end_turn)
+            self._transport.write(message)
 
-    def _flush(self) -> None:
-        self._transport.write(bytes(self._unsent))
-        self._unsent.clear()
+    def _end_turn(self) -> None:
+        self._sent = False
+        if self._unsent:
+            self._transport.write(bytes(self._unsent))
+            self._unsent.clear()
 
     def data_received(self, data: bytes) -> None:
         """Hand on bytes (called by asyncio)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from xenwire.errors import ProtocolError, TimedOut, UsageError, XenwireError
+from xenwire.errors import NotFound, ProtocolError, TimedOut, UsageError, XenwireError
 from xenwire.types import DomId, StorePath
 from xenwire.xenstore.errors import store_error
 from xenwire.xenstore.perms import Permissions
@@ -21,6 +21,7 @@ __all__ = [
     "control",
     "directory",
     "domain_path",
+    "get",
     "get_perms",
     "introduce",
     "is_introduced",
@@ -44,17 +45,21 @@ T = TypeVar("T")
 class Request(NamedTuple, Generic[T]):
     """An operation with its payload; `subject` names in errors what it is about.
 
-    `parse` makes a value of a reply's payload, or raises ProtocolError.
+    `parse` makes a value of a reply's payload, or raises ProtocolError. `missing_is_none`: T has None, and it
+    stands for a node that is not there.
     """
 
     op: Op
     subject: str
     payload: bytes
     parse: Callable[[bytes], T]
+    missing_is_none: bool = False
 
     def value(self, result: bytes | XenwireError) -> T:
         """Give what a reply's payload means; raise the error that stands in its place."""
         if isinstance(result, XenwireError):
+            if self.missing_is_none and isinstance(result, NotFound):
+                return None  # type: ignore[return-value]  # T has it
             raise result
         return self.parse(result)
 
@@ -63,6 +68,12 @@ def read(path: StorePath | str) -> Request[bytes]:
     """Ask for a node's value."""
     path = StorePath(path)
     return Request(Op.READ, path, join(path), bytes)
+
+
+def get(path: StorePath | str) -> Request[bytes | None]:
+    """Ask for a node's value; None stands for one that is not there."""
+    path = StorePath(path)
+    return Request(Op.READ, path, join(path), bytes, missing_is_none=True)
 
 
 def read_text(path: StorePath | str) -> Request[str]:
