@@ -100,9 +100,10 @@ async def attach(domid: int, runs: int) -> dict[str, list[float]]:
 
         async def try_to_write() -> None:
             # hvcN is the N-th channel's, as none has gone. Linux throws away what is written to a terminal
-            # before it has joined the ring (linux: drivers/tty/hvc/hvc_xen.c): so again and again.
+            # before it has joined the ring (linux: drivers/tty/hvc/hvc_xen.c): so again and again, though
+            # not so often that the guest alone keeps a processor busy.
             write = f"for n in $(seq 100); do echo; usleep 10000; done >/dev/hvc{devid}"
-            words = f"{{ until {write}; do usleep 5000; done; }} 2>/dev/null\n"
+            words = f"{{ until {write}; do usleep 20000; done; }} 2>/dev/null\n"
             Path(console).write_text(words)
             await asyncio.sleep(3)
 

@@ -39,6 +39,9 @@ set -e
 rm -f /var/log/xen/guest-bench.log
 xl create {folder}/config 2>&1
 until grep -qs 'xenwire guest: ready' /var/log/xen/guest-bench.log; do sleep 0.5; done
+"""
+ATTACH = """
+set -e
 xenwire channel attach bench org.xenwire.echo.ours --socket {folder}/ours-echo
 xenwire channel attach bench ours --socket {folder}/ours-bench
 """
@@ -82,14 +85,18 @@ async def measure(runs: int) -> None:
         config = CONFIG.format(folder=FOLDER, kernel=image.kernel.name, cmdline=image.cmdline)
         await shell(lab, f"cat >{FOLDER}/config", config)
         await shell(lab, CREATE.format(folder=FOLDER))
+        await shell(lab, ATTACH.format(folder=FOLDER))
         await shell(lab, TYPE, PROGRAM)
         show_talk(json.loads(await client(lab, "talk", FOLDER, runs)))
-        show_attach(json.loads(await client(lab, "attach", "$(xl domid bench)", runs)))
         for name, pattern in ("QEMU of the domain", "[-]xen-domid"), ("xenwire serve", "[x]enwire serve"):
             rollup = await shell(lab, MEMORY.format(pattern=pattern))
             fields = dict(line.split(":") for line in rollup.splitlines()[1:])
             whole, own = fields["Pss"].strip(), fields["Pss_Anon"].strip()
-            print(f"lab: memory of {name}: PSS {whole}, {own} of it its own")
+            print(f"lab: memory of {name}: PSS {whole}, {own} of it its own\n")
+        # A guest without channels, and so without a QEMU that looks at each that comes.
+        await shell(lab, f"xl destroy bench; sed -i '/^channel/,$d' {FOLDER}/config")
+        await shell(lab, CREATE.format(folder=FOLDER))
+        show_attach(json.loads(await client(lab, "attach", "$(xl domid bench)", runs)))
     finally:
         await lab.stop()
 

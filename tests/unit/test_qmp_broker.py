@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from xenwire.errors import Conflict, Unreachable
+from xenwire.errors import Conflict, Unreachable, UsageError
 from xenwire.qemu.qmp.broker import connection
 from xenwire.qemu.qmp.broker.access import Access
 from xenwire.qemu.qmp.broker.broker import MAX_CLIENTS, Broker
@@ -210,6 +210,29 @@ async def test_who_is_connected(setup):
     await early.say({"execute": "__xenwire_query-clients"})
     assert "negotiation" in (await early.hear())["error"]["desc"]
     setup.fake.gate.set()
+
+
+async def test_who_is_connected_takes_no_arguments(setup):
+    client = await setup.raw()
+    await client.say({"execute": "__xenwire_query-clients", "arguments": {"x": 1}, "id": 1})
+    assert (await client.hear())["error"]["desc"] == "Parameter 'x' is unexpected"
+    await client.say({"execute": "__xenwire_query-clients", "id": 2})
+    assert len((await client.hear())["return"]) == 1
+
+
+async def test_it_listens_on_a_socket_that_somebody_else_has_opened(setup, tmp_path):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "theirs.sock"))
+    listener.listen(1)
+    async with Broker.serve(setup.qmp, {}, {listener.detach(): Access.MONITOR}):
+        client = await Raw.connect(tmp_path / "theirs.sock", True)
+        await client.say({"execute": "device_del", "id": 1})
+        assert "not allowed here" in (await client.hear())["error"]["desc"]
+        client.writer.transport.abort()
+    assert (tmp_path / "theirs.sock").exists()  # it is theirs to remove
+    with pytest.raises(UsageError, match="cannot listen on descriptor"):
+        async with Broker.serve(setup.qmp, {}, {os.open(tmp_path, os.O_RDONLY): Access.FULL}):
+            pass
 
 
 async def test_events_go_to_all_who_have_negotiated(setup):

@@ -3,15 +3,12 @@ from pathlib import Path
 import pytest
 
 from xenwire.runtime.rotation import BoundedLog
+from xenwire.runtime.rotation import older as old
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "qemu.log"
-
-
-def old(path):
-    return path.with_name(path.name + ".1")
 
 
 def test_it_is_appended_to_and_is_its_owners_alone(path):

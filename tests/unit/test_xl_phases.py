@@ -36,6 +36,11 @@ libxl: error: libxl_bootloader.c:767:bootloader_finished: Domain 9:bootloader fa
 libxl: error: libxl_exec.c:117:libxl_report_child_exitstatus: bootloader [211] exited with error status 7
 libxl: error: libxl_create.c:1640:domcreate_rebuild_done: Domain 9:cannot (re-)build domain: -3
 """
+SCRIPT = b"""\
+libxl: error: libxl_exec.c:117:libxl_report_child_exitstatus: /etc/xen/scripts/vif-bridge online [5] exited \
+with error status 1
+"""
+MISLEADING = NO_DISK.replace(b"/root/none.img", b"/etc/xen/scripts/device model")
 SYNTAX = b"f.cfg:1: config parsing error near `=': syntax error\n"
 
 
@@ -46,6 +51,8 @@ SYNTAX = b"f.cfg:1: config parsing error near `=': syntax error\n"
         (MODEL_DIES, "starting its device model", "qemu-dm-f.log"),
         (NO_MEMORY, "building it", None),
         (NO_DISK, "setting up its devices", None),
+        (SCRIPT, "setting up its devices", "xen-hotplug.log"),
+        (MISLEADING, "setting up its devices", None),
         (BOOTLOADER, "running its bootloader", "bootloader.9.log"),
         (SYNTAX, "reading its configuration", None),
     ],
@@ -92,7 +99,17 @@ def test_a_log_of_an_earlier_one_is_not(logs):
     error = explain(MODEL_DIES, since=1001)
     assert "old" not in error.reason
     assert error.hint is None
-    assert explain(MODEL_DIES, name="../f").hint is None
+
+
+def test_a_name_leads_to_no_other_folder(logs):
+    (logs / "qemu-dm-x").mkdir()
+    (logs / "qemu-dm-x" / "f.log").write_text("words\n")
+    assert explain(MODEL_DIES, name="x/f").hint is None
+
+
+def test_a_log_that_cannot_be_read(logs):
+    (logs / "qemu-dm-f.log").mkdir()
+    assert explain(MODEL_DIES).reason.endswith("spawn failed (rc=-3)")
 
 
 def test_what_xls_words_mean_stays(logs):

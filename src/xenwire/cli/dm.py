@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -23,8 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["dm"]
 
 _STATUS: Final = (
-    *("domain", "domid", "pid", "qemu", "state", "runstate", "backends", "memory", "uptime", "clients"),
-    *("last_command", "failure"),
+    "domain",
+    "domid",
+    "pid",
+    "qemu",
+    "state",
+    "runstate",
+    "backends",
+    "memory",
+    "uptime",
+    "clients",
+    "last_command",
+    "failure",
 )
 
 
@@ -95,7 +104,9 @@ def status(domain: str, host: str | None) -> None:
                 "memory": status.memory,
                 "uptime": None if status.uptime is None else round(status.uptime),
                 "clients": None if status.clients is None else len(status.clients),
-                "monitor_clients": status.clients and [asdict(client) for client in status.clients],
+                "monitor_clients": None
+                if status.clients is None
+                else [client._asdict() for client in status.clients],
                 "last_command": status.last_command,
                 "failure": " / ".join(str(status.failure).splitlines()) if status.failure else None,
             }

@@ -289,7 +289,10 @@ async def _interactive(session: LabSession) -> ExitStatus:
     """Run a login shell in the user's terminal, whose size it follows."""
     loop = asyncio.get_running_loop()
     rows, cols = _size()
-    loop.add_signal_handler(signal.SIGWINCH, lambda: session.resize(*_size()))
+    # Not by the loop's own handler, with whose end signals no longer wake the loop.
+    before = signal.signal(
+        signal.SIGWINCH, lambda *_: loop.call_soon_threadsafe(lambda: session.resize(*_size()))
+    )
     try:
         with raw_terminal(sys.stdin.fileno()):
             return await session.run(
@@ -300,7 +303,7 @@ async def _interactive(session: LabSession) -> ExitStatus:
                 on_stdout=lambda data: write_out(sys.stdout, data),
             )
     finally:
-        loop.remove_signal_handler(signal.SIGWINCH)
+        signal.signal(signal.SIGWINCH, before)
 
 
 def _size() -> tuple[int, int]:

@@ -101,7 +101,7 @@ class Agent:
         self._powered_off = False
         self._served = False
         self.lost = False
-        """Whether QEMU died under a guest whose toolstack still counts on it."""
+        """Whether QEMU has gone from under a guest whose toolstack still counts on it."""
 
     async def run(self) -> None:
         """Serve until QEMU ends or until cancelled, which ends QEMU.
@@ -135,12 +135,10 @@ class Agent:
                     status = await self._serve(qemu, setup)
             if not self._powered_off:
                 raise self._crash("\n".join([f"QEMU {status}", *qemu.last_words(3)]))
-        except XenwireError as error:
-            error.context.setdefault("phase", phase)
-            self.lost = await self._tell_end(RunState.CRASHED, error) and self._served
-            raise
-        except asyncio.CancelledError:
-            await self._tell_end(RunState.CRASHED, self._crash("it was told to end"))
+        except BaseException as error:
+            told = error if isinstance(error, XenwireError) else self._crash(_reason(error))
+            told.context.setdefault("phase", phase)
+            self.lost = await self._tell_end(RunState.CRASHED, told) and self._served
             raise
         await self._tell_end(RunState.SHUTDOWN)
 
@@ -364,3 +362,7 @@ class Agent:
         except (Unreachable, TimedOut) as failed:
             _log.error("cannot tell the toolstack: %s", failed)
             return False
+
+
+def _reason(error: BaseException) -> str:
+    return "it was told to end" if isinstance(error, asyncio.CancelledError) else f"it failed: {error!r}"

@@ -108,7 +108,9 @@ def _monitor(option: str) -> tuple[str, Address] | None:
         name, chardev = parse_option(option)
     except XenwireError:  # QEMU will say what is wrong with it
         return None
-    return (name, chardev.address) if name in _MONITORS and isinstance(chardev, Socket) else None
+    if name in _MONITORS and isinstance(chardev, Socket) and chardev.server:
+        return name, chardev.address
+    return None
 
 
 def _value(words: Iterator[str], option: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,7 +44,7 @@ class Setup:
     monitors: Mapping[Path, Access] = field(default_factory=dict)
     """Where its monitor is offered besides our own sockets."""
     listening: Mapping[int, Access] = field(default_factory=dict)
-    """Descriptors of sockets that listen already, where it is offered, too; they are the agent's to close."""
+    """Descriptors of sockets that listen already, where it is offered, too."""
     under_xen: bool = False
     """Whether it runs under Xen: then the console is not its."""
     tells_running: bool = False
@@ -79,11 +80,22 @@ async def plain_setup(
 def _sandbox(able: Capabilities, arguments: Sequence[str]) -> list[str]:
     """Give the arguments that keep QEMU from starting programs, changing its user and old system calls.
 
-    None where the arguments have a word in it, or need the bridge helper, which is a program of root's.
+    None where the arguments have a word in it, or need what it forbids.
     """
+    if "-sandbox" in arguments:
+        return []
+    hinders = {option for option, value in pairwise(arguments) if _hinders(option, value)}
     if "sandbox" not in able.options:
-        _log.warning("this QEMU has no -sandbox: nothing keeps it from starting programs")
-        return []
-    if "-sandbox" in arguments or any(word.startswith("bridge,") for word in arguments):
-        return []
-    return ["-sandbox", _SANDBOX]
+        _log.warning("nothing keeps QEMU from starting programs: it was built without -sandbox")
+    elif hinders:
+        _log.warning("nothing keeps QEMU from starting programs: %s may need it", ", ".join(sorted(hinders)))
+    else:
+        return ["-sandbox", _SANDBOX]
+    return []
+
+
+def _hinders(option: str, value: str) -> bool:
+    """Whether an option may start a program, such as the helper for bridges, or changes the user."""
+    if option in ("-netdev", "-nic", "-net"):
+        return "bridge" in value or "tap" in value
+    return option in ("-runas", "-run-with", "-chroot", "-daemonize")

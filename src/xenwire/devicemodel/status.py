@@ -8,22 +8,11 @@ from typing import Any
 
 from xenwire.devicemodel.backends import Backends
 from xenwire.errors import ProtocolError, XenwireError
-from xenwire.qemu.qmp.broker.access import QUERY_CLIENTS
+from xenwire.qemu.qmp.broker.access import QUERY_CLIENTS, Access
+from xenwire.qemu.qmp.broker.broker import ClientInfo
 from xenwire.qemu.qmp.client import QmpClient, QmpError
 
-__all__ = ["MonitorClient", "Status", "monitor_clients"]
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorClient:
-    """A program that is connected to QEMU's monitor."""
-
-    pid: int
-    uid: int
-    access: str
-    """What it may do: `full`, or `monitor` for one that only reads."""
-    commands: int
-    """Commands that QEMU carried out, or refused, for it."""
+__all__ = ["Status", "monitor_clients"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +32,13 @@ class Status:
     """Bytes of RAM that its QEMU has, the guest's memory among them."""
     uptime: float | None
     """Seconds since its QEMU was started."""
-    clients: list[MonitorClient] | None
+    clients: list[ClientInfo] | None
     """Who is connected to the monitor, but for us; only our device model tells."""
     last_command: str | None
     failure: XenwireError | None
 
 
-async def monitor_clients(monitor: QmpClient) -> list[MonitorClient] | None:
+async def monitor_clients(monitor: QmpClient) -> list[ClientInfo] | None:
     """Ask a broker who is connected besides this process; None: it is QEMU itself, which does not tell.
 
     Raises ProtocolError, and as `QmpClient.execute`.
@@ -59,7 +48,10 @@ async def monitor_clients(monitor: QmpClient) -> list[MonitorClient] | None:
     except QmpError:
         return None
     try:
-        clients = [MonitorClient(**fields) for fields in told]
-    except TypeError as error:
+        clients = [
+            ClientInfo(int(each["pid"]), int(each["uid"]), Access(each["access"]), int(each["commands"]))
+            for each in told
+        ]
+    except (TypeError, KeyError, ValueError) as error:
         raise ProtocolError("the monitor tells its clients in no known form") from error
     return [client for client in clients if client.pid != os.getpid()]

@@ -139,8 +139,9 @@ class DeviceModel:
         running = qemu if qemu is not None and qemu.alive else None
         clients = None
         if running:
-            with suppress(XenwireError):  # it does not answer, or ends just now: what the store has, stays
-                async with connect_unix(await self.monitor(), timeout=_MONITOR_TIMEOUT) as monitor:
+            # Where it does not answer, or ends just now, what the store has is all that there is.
+            with suppress(XenwireError, TimeoutError):
+                async with asyncio.timeout(_MONITOR_TIMEOUT), connect_unix(await self.monitor()) as monitor:
                     clients = await monitor_clients(monitor)
                     told = told or str((await monitor.execute("query-status"))["status"])
         model = agent if agent is not None and agent.alive else running

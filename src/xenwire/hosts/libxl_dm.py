@@ -18,6 +18,7 @@ from xenwire.errors import NotFound, XenwireError
 from xenwire.hosts.logs import qemu_log
 from xenwire.hypervisor.shutdown import crash
 from xenwire.qemu.qmp.broker.access import Access
+from xenwire.types import DomId
 from xenwire.xenstore import Store
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def find_xen_qemu() -> Path:
 async def run_for_libxl(arguments: Sequence[str]) -> None:
     """Be a domain's device model, by the arguments that libxl gives, until libxl ends it.
 
-    When QEMU dies under the guest the domain ends with the reason `crash`, and `on_crash` decides.
+    When QEMU, or this, ends under the guest the domain ends with the reason `crash`, and `on_crash` decides.
 
     Raises UsageError for arguments that are not libxl's, and as `Agent.run`.
     """
@@ -71,10 +72,16 @@ async def run_for_libxl(arguments: Sequence[str]) -> None:
         agent = Agent(store, request.domid, prepare, log=_own_log(request))
         try:
             await agent.run()
-        except XenwireError:
+        finally:
             if agent.lost:
-                crash(request.domid)
-            raise
+                _crash(request.domid)
+
+
+def _crash(domid: DomId) -> None:
+    try:
+        crash(domid)
+    except XenwireError as error:  # why QEMU has gone is what matters
+        _log.error("%s", error)
 
 
 async def _setup(store: Store, request: Request) -> Setup:

@@ -33,7 +33,7 @@ from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.hosts.base import Domain, DomainInfo, DomainState, Host, Progress, identified, resolve
 from xenwire.hosts.kept import config_nodes, read_config
-from xenwire.hosts.logs import agent_log, qemu_log
+from xenwire.hosts.logs import agent_log, remove_logs
 from xenwire.hosts.machine import USED_KEYS, qemu_arguments
 from xenwire.hosts.nodes import domain_nodes
 from xenwire.hosts.paths import domain_path, libxl_path, vm_path
@@ -342,8 +342,7 @@ class QemuDomain(Domain):
         if await self._store.get(domain_path(self.domid) / "name") != os.fsencode(self.name):
             raise self._gone()
         await self.remove()
-        for log in (agent_log(self.domid), qemu_log(self.domid)):
-            log.unlink(missing_ok=True)
+        remove_logs(self.domid)
 
     async def wait_state(self, states: Iterable[DomainState], timeout: float) -> DomainInfo:
         wanted = set(states)
@@ -364,8 +363,7 @@ class QemuDomain(Domain):
 
     def fresh_log(self) -> Path:
         """Give the log of its device model, without what an earlier domain of this domid left."""
-        for log in (agent_log(self.domid), qemu_log(self.domid)):
-            log.unlink(missing_ok=True)
+        remove_logs(self.domid)
         return agent_log(self.domid)
 
     async def remove(self) -> None:

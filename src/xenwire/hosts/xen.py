@@ -179,11 +179,11 @@ class XenHost(Host):
                 _log.warning("xl: %s", words)
             domain = await self._built(name, uuid)
         except BaseException as error:
-            if isinstance(error, XenwireError):
-                explain(error, name, since)
             # When xl fails by itself it removes what it made; another's domain may have this uuid then.
             if isinstance(error, TimedOut) or not isinstance(error, XenwireError):
                 await self._remove_built(uuid)
+            if isinstance(error, XenwireError):
+                explain(error, name, since)
             raise
         return domain
 

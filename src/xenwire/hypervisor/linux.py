@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 from xenwire.errors import Denied, NotFound, Unreachable, XenwireError
 from xenwire.hypervisor.interface import EventChannels, Grants, Page
 
-__all__ = ["LinuxEventChannels", "LinuxGrants"]
+__all__ = ["LinuxEventChannels", "LinuxGrants", "open_device"]
 
 _BIND_INTERDOMAIN: Final = 0x00084501
 _BIND_UNBOUND_PORT: Final = 0x00044502
@@ -38,7 +38,7 @@ class LinuxEventChannels(EventChannels):
 
     def __init__(self) -> None:
         """Raise Unreachable (this is no Xen domain) or Denied."""
-        self._fd = _open("/dev/xen/evtchn")
+        self._fd = open_device("/dev/xen/evtchn")
 
     def fileno(self) -> int:
         return self._fd
@@ -86,7 +86,7 @@ class LinuxGrants(Grants):
 
     def __init__(self) -> None:
         """Raise Unreachable (this is no Xen domain) or Denied."""
-        self._gntdev = _open("/dev/xen/gntdev")
+        self._gntdev = open_device("/dev/xen/gntdev")
         self._gntalloc: int | None = None
 
     def map(self, domid: int, reference: int) -> Page:
@@ -102,7 +102,7 @@ class LinuxGrants(Grants):
 
     def grant(self, domid: int) -> tuple[int, Page]:
         if self._gntalloc is None:
-            self._gntalloc = _open("/dev/xen/gntalloc")
+            self._gntalloc = open_device("/dev/xen/gntalloc")
         request = bytearray(struct.pack("=HHIQI4x", domid, _WRITABLE, 1, 0, 0))
         try:
             fcntl.ioctl(self._gntalloc, _ALLOC_GREF, request, True)
@@ -132,7 +132,8 @@ class _LinuxPage(Page):
             fcntl.ioctl(*self._release)
 
 
-def _open(device: str) -> int:
+def open_device(device: str) -> int:
+    """Open one of the kernel's devices for Xen. Raises Denied, or Unreachable where it is not there."""
     try:
         return os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, OSError) as error:

@@ -14,6 +14,7 @@ import struct
 from typing import Final
 
 from xenwire.errors import XenwireError
+from xenwire.hypervisor.linux import open_device
 
 __all__ = ["crash"]
 
@@ -30,23 +31,25 @@ _CRASH: Final = 3
 def crash(domid: int) -> None:
     """Have a domain stop with the reason `crash`: its toolstack then does what `on_crash` says.
 
-    Nothing happens to one that has stopped already. Raises XenwireError if the kernel or Xen refuse.
+    Nothing happens to one that has stopped already. Raises what `open_device` raises, and XenwireError if Xen
+    refuses.
     """
+    privcmd = open_device(_PRIVCMD)
     try:
-        privcmd = os.open(_PRIVCMD, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            with _locked(struct.pack("=HxxI", domid, _CRASH)) as argument:
-                address = ctypes.addressof(ctypes.c_char.from_buffer(argument))
-                call = struct.pack("=6Q", _SCHED_OP, _REMOTE_SHUTDOWN, address, 0, 0, 0)
-                fcntl.ioctl(privcmd, _HYPERCALL, call)
-        finally:
-            os.close(privcmd)
+        with _locked(struct.pack("=HxxI", domid, _CRASH)) as argument:
+            address = ctypes.addressof(ctypes.c_char.from_buffer(argument))
+            call = struct.pack("=6Q", _SCHED_OP, _REMOTE_SHUTDOWN, address, 0, 0, 0)
+            fcntl.ioctl(privcmd, _HYPERCALL, call)
     except OSError as error:
-        raise XenwireError(f"cannot end domain {domid}", reason=os.strerror(error.errno or 0)) from error
+        raise XenwireError(
+            f"cannot end domain {domid}", reason=f"Xen refused: {os.strerror(error.errno or 0)}"
+        ) from error
+    finally:
+        os.close(privcmd)
 
 
 def _locked(data: bytes) -> mmap.mmap:
-    fd = os.open(_BUFFER, os.O_RDWR | os.O_CLOEXEC)
+    fd = open_device(_BUFFER)
     try:
         memory = mmap.mmap(fd, mmap.PAGESIZE)
     finally:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -79,11 +79,13 @@ class Qemu:
         async with AsyncExitStack() as resources:
             output = resources.enter_context(_open(log))
             reading, writing = os.pipe()
-            ours, theirs = socket.socketpair()
-            resources.enter_context(ours)
-            with theirs, os.fdopen(writing, "wb", 0) as pipe:
+            with ExitStack() as given_away:
+                heard = resources.enter_context(os.fdopen(reading, "rb", 0))
+                pipe = given_away.enter_context(os.fdopen(writing, "wb", 0))
+                ours, theirs = map(resources.enter_context, socket.socketpair())
+                given_away.callback(theirs.close)
                 transport, words = await asyncio.get_running_loop().connect_read_pipe(
-                    lambda: _Words(output), os.fdopen(reading, "rb", 0)
+                    lambda: _Words(output), heard
                 )
                 resources.callback(transport.close)
                 process = await spawn(

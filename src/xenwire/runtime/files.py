@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["tail", "write_atomic"]
+__all__ = ["TAIL_BYTES", "tail", "write_atomic"]
 
-_TAIL_BYTES: Final = 8192
+TAIL_BYTES: Final = 8192
+"""Bytes of a log that are looked at for its last lines."""
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -27,16 +28,13 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
         raise
 
 
-def tail(path: Path, lines: int = 10, start: int = 0) -> list[str]:
-    """Give the last lines of a log, at most 8 KiB of it and nothing before byte `start`.
-
-    A log that is not there has none.
-    """
+def tail(path: Path, lines: int = 10) -> list[str]:
+    """Give the last lines of a log, at most 8 KiB of it. One that cannot be read has none."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(start, size - _TAIL_BYTES))
-            text = file.read(_TAIL_BYTES).decode(errors="replace")
-    except FileNotFoundError:
+            file.seek(max(0, size - TAIL_BYTES))
+            text = file.read(TAIL_BYTES).decode(errors="replace")
+    except OSError:
         return []
     return text.splitlines()[-lines:]

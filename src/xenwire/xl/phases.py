@@ -22,15 +22,22 @@ class Phase(NamedTuple):
     """The file that tells more, if there is one."""
 
 
+_PLACE: Final = r"\w+: (?:\w+: )*"
+"""Who speaks, and how bad it is; what follows is where in the source: what users name comes later."""
+
 _PHASES: Final = (
-    (re.compile(r"config parsing error|Failed to parse"), "reading its configuration", None),
-    (re.compile(r"libxl_bootloader\.c"), "running its bootloader", "bootloader.{domid}.log"),
-    (re.compile(r"hotplug|/etc/xen/scripts/"), "setting up its devices", "xen-hotplug.log"),
-    (re.compile(r"libxl_dm\.c|device model"), "starting its device model", "qemu-dm-{name}.log"),
-    (re.compile(r"xg_dom_|xc_dom_|libxl_dom\.c"), "building it", None),
-    (re.compile(r"libxl_device\.c|libxl_(disk|nic|usb|pci|console)\.c"), "setting up its devices", None),
+    (re.compile(r"[^:]*:[0-9]+: config parsing error|Failed to parse"), "reading its configuration", None),
+    (re.compile(_PLACE + r"libxl_bootloader\.c"), "running its bootloader", "bootloader.{domid}.log"),
+    (
+        re.compile(_PLACE + r"libxl_exec\.c[^/]*/etc/xen/scripts/"),
+        "setting up its devices",
+        "xen-hotplug.log",
+    ),
+    (re.compile(_PLACE + r"libxl_(?:dm|qmp)\.c"), "starting its device model", "qemu-dm-{name}.log"),
+    (re.compile(_PLACE + r"(?:xg_dom_\w+|libxl_dom)\.c"), "building it", None),
+    (re.compile(_PLACE + r"libxl_(?:device|disk|nic|usb|pci|console)\.c"), "setting up its devices", None),
 )
-"""What the first error says, or where in libxl's source it was, the phase, and its log."""
+"""How the first error begins, the phase, and its log."""
 
 _DOMID: Final = re.compile(r"Domain ([0-9]{1,5}):")
 
@@ -42,7 +49,7 @@ def failed_phase(lines: Sequence[str], name: str) -> Phase | None:
     """
     first = next((line for line in lines if is_error(line)), "")
     for mark, phase, log in _PHASES:
-        if mark.search(first):
+        if mark.match(first):
             domid = next((found[1] for line in lines if (found := _DOMID.search(line))), "")
             return Phase(phase, f"{LOGS}/{log.format(name=name, domid=domid)}" if log else None)
     return None

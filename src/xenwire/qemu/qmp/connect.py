@@ -37,11 +37,12 @@ async def connect_unix(
         sock.setblocking(False)
         async with asyncio.timeout(timeout):
             await asyncio.get_running_loop().sock_connect(sock, os.fspath(path))
-    except BaseException as error:
+    except OSError as error:  # a TimeoutError too
         sock.close()
-        if not isinstance(error, OSError):  # a TimeoutError is one, too
-            raise
         raise _refused(str(path), error, timeout) from error
+    except BaseException:
+        sock.close()
+        raise
     async with QmpClient.connect(SocketTransport(sock), peer=peer or str(path), timeout=timeout) as qmp:
         yield qmp
 

@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-from xenwire.errors import XenwireError
+from xenwire.errors import UsageError, XenwireError
 from xenwire.qemu.qmp.broker.access import Access
 from xenwire.qemu.qmp.broker.client import Client, Owner
 from xenwire.qemu.qmp.broker.descriptors import Descriptors, Registry
@@ -51,7 +51,9 @@ class ClientInfo(NamedTuple):
 class Broker:
     """Offers one QmpClient's connection to any number of clients. Make it with `serve`."""
 
-    def __init__(self, qmp: QmpClient, everybodys: Collection[int]) -> None:
+    def __init__(
+        self, qmp: QmpClient, everybodys: Collection[int], listeners: Mapping[socket.socket, Access]
+    ) -> None:
         self._qmp = qmp
         self._registry = Registry(everybodys)
         self._numbers = itertools.count(1)
@@ -59,7 +61,7 @@ class Broker:
         self._row: deque[Client] = deque()
         self._busy = False
         self._turning = False
-        self._listeners: dict[socket.socket, Access] = {}
+        self._listeners = listeners
         self._left = False
         self._owner = Owner(qmp.submit, self._line_up, self._free, self._forget, self._told)
 
@@ -71,18 +73,17 @@ class Broker:
         """Listen at these paths (sockets of mode 0600), and on these descriptors of sockets that listen
         already, which are its own from now on, until the end of the block.
 
-        When QEMU goes, its clients are left. Raises what `listen_unix` and `QmpClient.execute` raise.
+        When QEMU goes, its clients are left. Raises what `listen_unix` and `QmpClient.execute` raise, and
+        UsageError for a descriptor that is no socket.
         """
-        broker = cls(qmp, [each["fdset-id"] for each in await qmp.execute("query-fdsets")])
         async with AsyncExitStack() as stack:
-            for path, access in sockets.items():
-                listener = stack.enter_context(await listen_unix(path))
-                stack.callback(_remove, SocketFile.of(path))
-                broker._listeners[listener] = access
+            listeners: dict[socket.socket, Access] = {}
             for fd, access in (listening or {}).items():
-                listener = stack.enter_context(socket.socket(fileno=fd))
-                listener.setblocking(False)
-                broker._listeners[listener] = access
+                listeners[stack.enter_context(_inherited(fd))] = access
+            for path, access in sockets.items():
+                listeners[stack.enter_context(await listen_unix(path))] = access
+                stack.callback(_remove, SocketFile.of(path))
+            broker = cls(qmp, [each["fdset-id"] for each in await qmp.execute("query-fdsets")], listeners)
             stack.enter_context(qmp.telling(broker))
             stack.callback(broker._leave, "the broker ends")
             broker._accept(True)
@@ -161,12 +162,21 @@ class Broker:
             self._turning = False
 
     def _told(self) -> list[dict[str, Any]]:
-        return [each._asdict() for each in self.clients]
+        return [client._asdict() for client in self.clients]
 
     def _forget(self, client: Client) -> None:
         del self._clients[client]
         if not self._left:
             self._accept(True)
+
+
+def _inherited(fd: int) -> socket.socket:
+    try:
+        listener = socket.socket(fileno=fd)
+    except OSError as error:
+        raise UsageError(f"cannot listen on descriptor {fd}", reason=error.strerror) from error
+    listener.setblocking(False)
+    return listener
 
 
 def _remove(file: SocketFile) -> None:

@@ -198,19 +198,28 @@ class Client:
         if isinstance(item, bytes):
             return item
         try:
-            answer = self._session.admit(item)
-            if answer is None and item.command == QUERY_CLIENTS:
-                return item.success(self._owner.clients())
-            return answer
+            return self._admit(item)
         except Refused as error:
             if not self.access.allows(item.command):
                 self._record(item, "refused")
             return item.failure(error)
 
+    def _admit(self, request: Request) -> bytes | None:
+        """Answer a request that is the session's or the broker's to answer; None: it is QEMU's.
+
+        Raises Refused.
+        """
+        answer = self._session.admit(request)
+        if answer is None and request.command == QUERY_CLIENTS:
+            if request.arguments:
+                raise Refused(f"Parameter '{next(iter(request.arguments))}' is unexpected")
+            return request.success(self._owner.clients())
+        return answer
+
     def _carry_out(self, request: Request, fd: int | None, finished: Callable[[], None]) -> None:
         """Have QEMU carry a command out, answer it, and call `finished`."""
         try:
-            if request.out_of_band and (answer := self._session.admit(request)) is not None:
+            if request.out_of_band and (answer := self._admit(request)) is not None:
                 self.connection.send(answer)
                 finished()
                 return
