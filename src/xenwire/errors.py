@@ -6,6 +6,7 @@ next (`hint`). `code` and `exit_status` are stable: scripts rely on them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -51,6 +52,19 @@ class XenwireError(Exception):
             "hint": self.hint,
             "context": self.context,
         }
+
+    def as_json(self, longest: int = 3000) -> str:
+        """Give `as_dict` as JSON; where that has more than `longest` bytes, what is said is cut.
+
+        A node of the store takes some 4000.
+        """
+        text = json.dumps(self.as_dict(), default=str)
+        if len(text) <= longest:
+            return text
+        short = {**self.as_dict(), "context": {}}
+        for key in ("message", "reason", "hint"):
+            short[key] = short[key] and short[key][: longest // 25]  # each may take six bytes
+        return json.dumps(short)
 
     @staticmethod
     def from_dict(fields: Mapping[str, Any]) -> XenwireError:

@@ -1,5 +1,6 @@
 """Real libvirt through our broker: its emulator is a program that keeps QEMU's monitor."""
 
+import asyncio
 import os
 import select
 import subprocess
@@ -85,6 +86,8 @@ async def test_libvirt_and_another_client_share_a_monitor(running):
         assert ours["pid"] == os.getpid()
         runner.terminate()  # so libvirt ends the domain
         with pytest.raises(Unreachable):
-            while True:
-                await qmp.execute("query-status")
+            async with asyncio.timeout(30):
+                while True:
+                    await qmp.execute("query-status")
     assert "cleaned up" in until(runner, "cleaned up")
+    assert runner.wait(timeout=30) == 0

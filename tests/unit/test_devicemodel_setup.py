@@ -14,7 +14,8 @@ UNABLE = Capabilities(Version(7, 2, 0, ""), frozenset(), frozenset(), frozenset(
         (),
         ("-netdev", "user,id=nic0"),
         ("-fw_cfg", "bridge,file=/tap"),
-        ("-name", "-runas"),
+        ("-netdev", "user,id=tap0,tftp=/srv/bridge"),
+        ("-nic", "{"),
     ],
 )
 def test_qemu_is_confined(arguments):
@@ -30,7 +31,9 @@ def test_qemu_is_confined(arguments):
         (("-netdev", "bridge,id=nic0,br=br0"), "-netdev may need it"),
         (("-netdev", '{"type": "bridge", "id": "n"}'), "-netdev may need it"),
         (("-m", "1", "-nic", "tap,ifname=t0"), "-nic may need it"),
+        (("--netdev", "id=n,type=tap"), "-netdev may need it"),
         (("-runas", "nobody"), "-runas may need it"),
+        (("-m", "1", "-daemonize"), "-daemonize may need it"),
     ],
 )
 def test_what_confinement_would_break_does_without(arguments, why, caplog):

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from types import SimpleNamespace
 
 import pytest
 from xenstore_peer import dialogue
@@ -36,15 +37,20 @@ async def test_requests_are_pipelined_and_replies_may_come_in_any_order(short_tm
         assert [read.result() for read in reads] == [b"/%d\0" % i for i in range(100)]
 
 
-async def test_requests_of_one_turn_leave_in_one_write(short_tmp):
+async def test_the_first_request_of_a_turn_leaves_at_once_and_the_others_together(short_tmp, monkeypatch):
     async with dialogue(short_tmp) as (store, peer), asyncio.TaskGroup() as group:
+        link, writes = store._connection._link, []
+        write = link._transport.write
+        monkeypatch.setattr(
+            link, "_transport", SimpleNamespace(write=lambda data: (writes.append(len(data)), write(data)))
+        )
         for i in range(20):
-            group.create_task(store.read(f"/{i}"))
-        first = await peer.next()
-        requests = [first, *peer._frames]
-        assert len(requests) == 20
+            group.create_task(store.read(f"/{i:02}"))
+        requests = [await peer.next() for _ in range(20)]
+        assert writes == [writes[0], 19 * writes[0]]
         for request in requests:
             await peer.reply(request)
+        monkeypatch.undo()
 
 
 async def test_late_reply_to_a_cancelled_request_is_discarded(short_tmp):

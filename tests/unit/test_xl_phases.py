@@ -40,6 +40,10 @@ SCRIPT = b"""\
 libxl: error: libxl_exec.c:117:libxl_report_child_exitstatus: /etc/xen/scripts/vif-bridge online [5] exited \
 with error status 1
 """
+SLOW_SCRIPT = b"""\
+libxl: error: libxl_aoutils.c:541:async_exec_timeout: killing execution of /etc/xen/scripts/vif-bridge \
+online because of timeout
+"""
 MISLEADING = NO_DISK.replace(b"/root/none.img", b"/etc/xen/scripts/device model")
 SYNTAX = b"f.cfg:1: config parsing error near `=': syntax error\n"
 
@@ -52,6 +56,7 @@ SYNTAX = b"f.cfg:1: config parsing error near `=': syntax error\n"
         (NO_MEMORY, "building it", None),
         (NO_DISK, "setting up its devices", None),
         (SCRIPT, "setting up its devices", "xen-hotplug.log"),
+        (SLOW_SCRIPT, "setting up its devices", "xen-hotplug.log"),
         (MISLEADING, "setting up its devices", None),
         (BOOTLOADER, "running its bootloader", "bootloader.9.log"),
         (SYNTAX, "reading its configuration", None),

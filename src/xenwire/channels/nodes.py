@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from xenwire.errors import XenwireError
 from xenwire.types import StorePath
 
 if TYPE_CHECKING:
     from xenwire.xenstore import Store, Transaction
-
-_LONGEST: Final = 3000  # bytes of a node's value, with room for its path
-_CUT: Final = 200  # characters of what is said, where it is longer; each may take six bytes
 
 __all__ = ["parse_error", "write_error", "write_key"]
 
@@ -29,11 +26,7 @@ async def write_key(store: Store, folder: StorePath, key: str, value: str) -> No
 
 async def write_error(store: Store, backend: StorePath, error: XenwireError) -> None:
     """Say in a backend why its channel is not served."""
-    text = json.dumps(error.as_dict(), default=str)
-    if len(text) > _LONGEST:
-        short = XenwireError(error.message[:_CUT], reason=(error.reason or "")[:_CUT])
-        text = json.dumps(short.as_dict())
-    await write_key(store, backend, "error", text)
+    await write_key(store, backend, "error", error.as_json())
 
 
 def parse_error(text: bytes) -> XenwireError:

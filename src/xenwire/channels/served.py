@@ -47,10 +47,6 @@ _LAST_TURNS: Final = 256
 class _Changed(Exception):
     """A state is another one than was found before."""
 
-    def __init__(self, state: XenbusState) -> None:
-        super().__init__(state)
-        self.state = state
-
 
 class ServedChannel:
     """A channel of a guest, between the guest's end and an endpoint."""
@@ -98,8 +94,8 @@ class ServedChannel:
         """Do what the states ask for."""
         match state:
             case XenbusState.INITIALISING if online:
-                await self._set(XenbusState.INIT_WAIT)
-                await self._connect_when_ready(guest)
+                if await self._set(XenbusState.INIT_WAIT):
+                    await self._connect_when_ready(guest)
             case XenbusState.INIT_WAIT:
                 await self._connect_when_ready(guest)
             case XenbusState.CONNECTED if guest in (XenbusState.INITIALISED, XenbusState.CONNECTED):
@@ -219,20 +215,24 @@ class ServedChannel:
             guest.close()
         self._joined = None
 
-    async def _set(self, state: XenbusState, **more: str) -> None:
-        """Change our state, and more keys with it, unless the toolstack has changed the state meanwhile."""
+    async def _set(self, state: XenbusState, **more: str) -> bool:
+        """Change our state, and more keys with it, unless the toolstack has changed the state meanwhile.
+
+        Tells whether it did. Else what was found before is old, and nothing more can be set by it.
+        """
         backend = self.channel.backend
         wanted = [Node(backend / key, value) for key, value in {**more, "state": str(int(state))}.items()]
 
         async def change(t: Transaction) -> None:
-            # What is written is taken back where it turns out that it should not be: that saves a wait.
+            # It is read first: they are sent in this order. What is written is taken back where it turns out
+            # that it should not be: that saves a wait.
             found, _ = await asyncio.gather(t.get(backend / "state"), t.write_all(wanted))
             if XenbusState.parse(found) is not self._state:
-                raise _Changed(XenbusState.parse(found))
+                raise _Changed
 
         try:
             await self._store.transact(change)
-        except _Changed as changed:
-            self._state = changed.state
-        else:
-            self._state = state
+        except _Changed:
+            return False
+        self._state = state
+        return True

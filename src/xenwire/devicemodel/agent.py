@@ -7,7 +7,6 @@ monitor, and carries out the commands that the toolstack leaves there (seed 001)
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import re
@@ -344,24 +343,29 @@ class Agent:
         )
 
     async def _tell_end(self, state: RunState, error: XenwireError | None = None) -> bool:
-        """Leave the last words, unless the toolstack has removed our nodes, or the store is what failed."""
+        """Leave the last words, unless the toolstack has removed our nodes: then it counts on us no more.
 
-        async def tell(t: Transaction) -> bool:
-            if await t.get_text(self._nodes.agent) != self._me:
-                return False
+        Tells whether it does, as far as the store can be asked.
+        """
+        ours = False
+
+        async def tell(t: Transaction) -> None:
+            nonlocal ours
+            ours = await t.get_text(self._nodes.agent) == self._me
+            if not ours:
+                return
             await t.write(self._nodes.runstate, state)
             for path in (self._nodes.state, self._nodes.qmp, self._nodes.qmp_read_only):
                 with suppress(NotFound):
                     await t.rm(path)
             if error is not None:
-                await t.write(self._nodes.failure, json.dumps(error.as_dict(), default=str))
-            return True
+                await t.write(self._nodes.failure, error.as_json())
 
         try:
-            return await self._store.transact(tell)
-        except (Unreachable, TimedOut) as failed:
+            await self._store.transact(tell)
+        except XenwireError as failed:
             _log.error("cannot tell the toolstack: %s", failed)
-            return False
+        return ours
 
 
 def _reason(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ __all__ = ["Setup", "plain_setup"]
 
 _log = logging.getLogger(__name__)
 
+_CHANGES_USER: Final = frozenset({"-runas", "-run-with", "-chroot", "-daemonize"})
+_NETWORK: Final = frozenset({"-netdev", "-nic", "-net"})
 _SANDBOX: Final = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 
@@ -44,7 +47,7 @@ class Setup:
     monitors: Mapping[Path, Access] = field(default_factory=dict)
     """Where its monitor is offered besides our own sockets."""
     listening: Mapping[int, Access] = field(default_factory=dict)
-    """Descriptors of sockets that listen already, where it is offered, too."""
+    """Descriptors of sockets that listen already, where it is offered, too; the broker closes them."""
     under_xen: bool = False
     """Whether it runs under Xen: then the console is not its."""
     tells_running: bool = False
@@ -82,9 +85,12 @@ def _sandbox(able: Capabilities, arguments: Sequence[str]) -> list[str]:
 
     None where the arguments have a word in it, or need what it forbids.
     """
-    if "-sandbox" in arguments:
+    words = [word[1:] if word.startswith("--") else word for word in arguments]
+    if "-sandbox" in words:
         return []
-    hinders = {option for option, value in pairwise(arguments) if _hinders(option, value)}
+    network = {(option, _kind(value)) for option, value in pairwise(words) if option in _NETWORK}
+    programs = {option for option, kind in network if kind in ("bridge", "tap")}
+    hinders = _CHANGES_USER.intersection(words) | programs
     if "sandbox" not in able.options:
         _log.warning("nothing keeps QEMU from starting programs: it was built without -sandbox")
     elif hinders:
@@ -94,8 +100,12 @@ def _sandbox(able: Capabilities, arguments: Sequence[str]) -> list[str]:
     return []
 
 
-def _hinders(option: str, value: str) -> bool:
-    """Whether an option may start a program, such as the helper for bridges, or changes the user."""
-    if option in ("-netdev", "-nic", "-net"):
-        return "bridge" in value or "tap" in value
-    return option in ("-runas", "-run-with", "-chroot", "-daemonize")
+def _kind(value: str) -> str | None:
+    """Give the type of a network device: a bridge and a tap may have QEMU start a helper or a script."""
+    if value.startswith("{"):
+        try:
+            return str(json.loads(value).get("type"))
+        except (ValueError, AttributeError):
+            return None  # QEMU will say what is wrong with it
+    words = value.split(",")
+    return next((word.removeprefix("type=") for word in words if word.startswith("type=")), words[0])

@@ -42,7 +42,9 @@ def crash(domid: int) -> None:
             fcntl.ioctl(privcmd, _HYPERCALL, call)
     except OSError as error:
         raise XenwireError(
-            f"cannot end domain {domid}", reason=f"Xen refused: {os.strerror(error.errno or 0)}"
+            f"cannot end domain {domid}",
+            reason=os.strerror(error.errno or 0),
+            hint=f"nobody serves its devices any more: xl destroy {domid}",
         ) from error
     finally:
         os.close(privcmd)

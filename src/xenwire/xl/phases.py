@@ -29,7 +29,7 @@ _PHASES: Final = (
     (re.compile(r"[^:]*:[0-9]+: config parsing error|Failed to parse"), "reading its configuration", None),
     (re.compile(_PLACE + r"libxl_bootloader\.c"), "running its bootloader", "bootloader.{domid}.log"),
     (
-        re.compile(_PLACE + r"libxl_exec\.c[^/]*/etc/xen/scripts/"),
+        re.compile(_PLACE + r"libxl_(?:exec|aoutils)\.c[^/]*/etc/xen/scripts/"),
         "setting up its devices",
         "xen-hotplug.log",
     ),

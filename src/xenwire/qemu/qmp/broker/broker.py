@@ -13,6 +13,7 @@ import asyncio
 import errno
 import itertools
 import logging
+import os
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -78,8 +79,10 @@ class Broker:
         """
         async with AsyncExitStack() as stack:
             listeners: dict[socket.socket, Access] = {}
+            for fd in listening or {}:
+                stack.callback(os.close, fd)
             for fd, access in (listening or {}).items():
-                listeners[stack.enter_context(_inherited(fd))] = access
+                listeners[stack.enter_context(_duplicate(fd))] = access
             for path, access in sockets.items():
                 listeners[stack.enter_context(await listen_unix(path))] = access
                 stack.callback(_remove, SocketFile.of(path))
@@ -170,10 +173,12 @@ class Broker:
             self._accept(True)
 
 
-def _inherited(fd: int) -> socket.socket:
+def _duplicate(fd: int) -> socket.socket:
+    duplicate = os.dup(fd)
     try:
-        listener = socket.socket(fileno=fd)
+        listener = socket.socket(fileno=duplicate)
     except OSError as error:
+        os.close(duplicate)
         raise UsageError(f"cannot listen on descriptor {fd}", reason=error.strerror) from error
     listener.setblocking(False)
     return listener
