@@ -45,16 +45,21 @@ seen = []
 """Send a signal more before a certain line of the handler of the first."""
 
 
+def rest_of(process, timeout=20):
+    """Give what it still prints, at its end, which has to come."""
+    try:
+        return process.communicate(timeout=timeout)[0]
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize("line", range(6))
 def test_a_signal_that_comes_while_another_is_handled(line):
     script = f"LINE = {line}" + NESTED + SCRIPT.replace("run(main())", "sys.settrace(trace)\nrun(main())")
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"up\n"
         os.kill(process.pid, signal.SIGTERM)
-        try:
-            out, _ = process.communicate(timeout=10)
-        finally:
-            process.kill()
+        out = rest_of(process, timeout=10)
     assert (process.returncode, out) == (143, b"cleaned up\n")
 
 
@@ -69,10 +74,7 @@ def test_a_signal_lets_main_clean_up(number, status, times):
         assert process.stdout.readline() == b"up\n"
         for _ in range(times):
             os.kill(process.pid, number)
-        try:
-            out, _ = process.communicate(timeout=20)
-        finally:
-            process.kill()
+        out = rest_of(process)
     assert (process.returncode, out) == (status, b"cleaned up\n")
 
 
@@ -91,10 +93,7 @@ def test_a_signal_that_interrupts_no_wait():
         while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
             os.sched_yield()
         os.kill(process.pid, signal.SIGTERM)
-        try:
-            out, _ = process.communicate(timeout=20)
-        finally:
-            process.kill()
+        out = rest_of(process)
     assert (process.returncode, out) == (143, b"cleaned up\n")
 
 

@@ -269,7 +269,7 @@ class Agent:
 
     async def _take_command(self, t: Transaction) -> tuple[bytes | None, bytes | None]:
         """Read a command and remove it: one that was taken back meanwhile is not carried out."""
-        word, parameter = await t.get(self._nodes.command), await t.get(self._nodes.parameter)
+        word, parameter = await t.get_all([self._nodes.command, self._nodes.parameter])
         if word is not None:
             await t.rm(self._nodes.command)
         return word, parameter

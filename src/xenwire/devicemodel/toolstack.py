@@ -131,9 +131,7 @@ class DeviceModel:
         )
         state, last_command = [
             text if text is None else text.decode(errors="replace")
-            for text in await asyncio.gather(
-                self._store.get(self._nodes.state), self._store.get(self._nodes.last_command)
-            )
+            for text in await self._store.get_all([self._nodes.state, self._nodes.last_command])
         ]
         qemu = await (self._process(self._nodes.qemu) if agent else find_process(self._store, self._domid))
         running = qemu if qemu is not None and qemu.alive else None

@@ -219,9 +219,7 @@ class QemuHost(Host):
 
     async def _info(self, domid: DomId) -> DomainInfo | None:
         home = domain_path(domid)
-        name, vm, target = await asyncio.gather(
-            *(self.store.get(home / key) for key in ("name", "vm", "memory/target"))
-        )
+        name, vm, target = await self.store.get_all(home / key for key in ("name", "vm", "memory/target"))
         if name is None or vm is None or target is None:
             return None
         domain = QemuDomain(self, domid, os.fsdecode(name))
