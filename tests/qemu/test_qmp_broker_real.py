@@ -35,14 +35,19 @@ async def setup(monkeypatch):
     with tempfile.TemporaryDirectory(prefix="xw-") as name:
         folder = Path(name)
         monkeypatch.setenv("XENWIRE_RUN", str(folder / "run"))
-        chardev = Socket(UnixAddress(str(folder / "direct")), server=True).to_option("direct")
-        arguments = [*BARE, "-chardev", chardev, "-mon", "chardev=direct,mode=control"]
+        arguments = [*BARE, *direct_monitor(folder)]
         sockets = {folder / "full": Access.FULL, folder / "ro": Access.MONITOR}
         async with (
             await Qemu.start(find_qemu(), arguments, log=folder / "log") as qemu,
             Broker.serve(qemu.qmp, sockets),
         ):
             yield Setup(folder, qemu)
+
+
+def direct_monitor(folder):
+    """Give the arguments for a monitor that clients come to without the broker."""
+    chardev = Socket(UnixAddress(str(folder / "direct")), server=True).to_option("direct")
+    return ["-chardev", chardev, "-mon", "chardev=direct,mode=control"]
 
 
 class Wire:
@@ -292,3 +297,37 @@ async def test_what_qemu_could_not_parse_never_reaches_it(setup):
             with pytest.raises(QmpError, match="is not a valid Unicode character"):
                 await rude.execute("query-status", x="\uffff")
             await asked
+
+
+async def test_a_reply_of_a_mebibyte(short_tmp):
+    """A dump of memory, as people read it; a broker's client gets it whole."""
+    full = short_tmp / "full"
+    machine = ["-machine", "pc", "-m", "4", *BARE[2:], *direct_monitor(short_tmp)]
+    command = {"command-line": "xp /220000xb 0"}
+    async with (
+        await Qemu.start(find_qemu(), machine, log=short_tmp / "log") as qemu,
+        Broker.serve(qemu.qmp, {full: Access.FULL}),
+    ):
+        told = []
+        for path in (short_tmp / "direct", full):
+            async with connect_unix(path) as qmp:
+                told.append(await qmp.execute("human-monitor-command", command, timeout=60))
+                assert (await qmp.execute("query-status"))["status"] == "prelaunch"
+    assert len(told[0]) > 1 << 20
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(("way", "limit"), [("direct", 1024), ("full", 256)])
+async def test_what_is_nested_too_deep_is_refused_and_the_session_goes_on(setup, way, limit):
+    """The broker's limit is lower than QEMU's."""
+    async with Wire(getattr(setup, way)) as wire:
+        await wire.hear()
+        await wire.say(b'{"execute":"qmp_capabilities"}')
+        assert await wire.hear() == {"return": {}}
+        # The first one ends with what is too much. The other would have no end, but for 0xFF.
+        for deep, refusals in ((b"[" * (limit + 1), 1), (b"[" * 5 * (limit + 1) + b"[\xff", 6)):
+            await wire.say(deep + b'{"execute":"query-status","id":1}')
+            for _ in range(refusals):
+                refused = await wire.hear()
+                assert (refused.get("id"), refused["error"]["class"]) == (None, "GenericError")
+            assert (await wire.hear())["id"] == 1

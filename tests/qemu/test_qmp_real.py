@@ -1,16 +1,19 @@
 """The monitor of a real QEMU."""
 
+import asyncio
 import os
+import select
 import socket
 from pathlib import Path
 
 import pytest
 
 from xenwire.errors import Unreachable
-from xenwire.qemu.chardev import File, Null, Pty, Socket, UnixAddress, fdset_path, parse_filename
+from xenwire.qemu.chardev import FdAddress, File, Null, Pty, Socket, UnixAddress, fdset_path, parse_filename
 from xenwire.qemu.process import Qemu
 from xenwire.qemu.program import find_qemu
 from xenwire.qemu.qmp.client import QmpClient, QmpError
+from xenwire.qemu.qmp.connect import connect_unix
 from xenwire.qemu.qmp.transports import SocketTransport, StreamTransport
 from xenwire.runtime.streams import open_stream
 
@@ -79,6 +82,84 @@ async def test_a_file_chardev_on_a_passed_descriptor(qmp, tmp_path, append, cont
     os.close(fd)
     await qmp.execute("chardev-add", File(fdset_path(added["fdset-id"]), append).to_qmp("log"))
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("mode", [os.O_RDONLY, os.O_RDWR])
+async def test_a_descriptor_of_another_mode_than_is_wanted_is_refused(qmp, tmp_path, mode):
+    """A log is only written. QEMU opens a member of the set that has just this mode."""
+    path = tmp_path / "log"
+    path.write_bytes(b"old")
+    fd = os.open(path, mode)
+    fdset = (await qmp.execute("add-fd", fds=[fd]))["fdset-id"]
+    os.close(fd)
+    log = File(fdset_path(fdset), append=True).to_qmp("log")
+    with pytest.raises(QmpError, match="Permission denied"):
+        await qmp.execute("chardev-add", log)
+    fd = os.open(path, os.O_WRONLY)
+    await qmp.execute("add-fd", {"fdset-id": fdset}, fds=[fd])
+    os.close(fd)
+    await qmp.execute("chardev-add", log)
+
+
+def listening(address):
+    """Give the arguments for a monitor that listens."""
+    chardev = Socket(address, server=True).to_option("second")
+    return ["-chardev", chardev, "-mon", "chardev=second,mode=control"]
+
+
+async def pipe_in_a_set(qmp):
+    """Have QEMU keep the one end of a pipe; give the other, which ends when QEMU lets go."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    await qmp.execute("add-fd", fds=[writing])
+    os.close(writing)
+    return reading
+
+
+def is_open(reading):
+    try:
+        return os.read(reading, 1) != b""
+    except BlockingIOError:
+        return True
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_set_lives_as_long_as_anybody_is_connected(short_tmp, running):
+    """Until QEMU 9.0, while the guest runs: so somebody has to be, always (docs/qmp.md)."""
+    path = short_tmp / "monitor"
+    with socket.create_server(str(path), family=socket.AF_UNIX) as listener:
+        monitor = listening(FdAddress(listener.fileno()))
+        process = await asyncio.create_subprocess_exec(
+            find_qemu(), *BARE, "-S", *monitor, pass_fds=[listener.fileno()]
+        )
+    try:
+        async with connect_unix(path) as qmp:
+            if running:
+                await qmp.execute("cont")
+            reading = await pipe_in_a_set(qmp)
+            assert is_open(reading)
+            is_lost = running and qmp.version[:2] < (9, 1)
+        async with connect_unix(path) as qmp:
+            assert len(await qmp.execute("query-fdsets")) == (0 if is_lost else 1)
+            assert is_open(reading) is not is_lost
+            await qmp.execute("quit")
+        os.close(reading)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_a_set_is_kept_while_another_monitor_is_connected(start, short_tmp):
+    async with await start(*listening(UnixAddress(f"{short_tmp}/monitor"))) as qemu:
+        await qemu.qmp.execute("cont")
+        async with connect_unix(short_tmp / "monitor") as qmp:
+            reading = await pipe_in_a_set(qmp)
+        async with connect_unix(short_tmp / "monitor") as qmp:
+            assert len(await qmp.execute("query-fdsets")) == 1
+        assert is_open(reading)
+    assert not is_open(reading)
+    os.close(reading)
 
 
 async def test_stop_and_resume_are_told(qmp):
@@ -152,10 +233,23 @@ async def test_a_resync_on_a_pty_that_others_used_before(start, pretty):
                 assert (await qmp.execute("query-status"))["status"] == "prelaunch"
 
 
+async def test_a_second_client_of_qemus_own_socket_waits_its_turn(start, short_tmp):
+    """It is connected, and hears nothing until the first has left."""
+    path = short_tmp / "monitor"
+    async with await start(*listening(UnixAddress(str(path)))):
+        with socket.socket(socket.AF_UNIX) as second:
+            async with connect_unix(path) as first:
+                second.connect(str(path))
+                for _ in range(10):
+                    assert await first.execute("query-status")
+                assert select.select([second], [], [], 0)[0] == []
+            async with QmpClient.connect(SocketTransport(second)) as qmp:
+                assert await qmp.execute("query-status")
+
+
 async def test_a_listening_monitor_serves_one_client_after_another(start, tmp_path):
     path = str(tmp_path / "monitor")
-    chardev = Socket(UnixAddress(path), server=True).to_option("second")
-    async with await start("-chardev", chardev, "-mon", "chardev=second,mode=control"):
+    async with await start(*listening(UnixAddress(path))):
         for remains in (b"", b'{"half'):
             sock = socket.socket(socket.AF_UNIX)
             sock.connect(path)

@@ -211,7 +211,7 @@ async def test_a_device_model_that_dies(store, short_tmp):
         await asked.busy.wait()
         child.kill()
         await child.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(1):
             assert isinstance(await removing, Unreachable)
     with pytest.raises(Unreachable):
         await controller.save()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xenwire.devicemodel.libxl import parse_request
+from xenwire.devicemodel.libxl import is_probe, parse_request
 from xenwire.errors import UsageError
 from xenwire.qemu.qmp.broker.access import Access
 
@@ -17,6 +17,15 @@ HVM = (
     " -chardev socket,id=libxl-channel1,path=/run/c.sock,server=on,wait=off"
     " -nodefaults -no-user-config -name g -vnc none -display none"
     " -netdev type=tap,id=net0,ifname=vif4.0-emu,br=xenbr0,script=no,downscript=no"
+)
+PV = (
+    "-xen-domid 7 -no-shutdown"
+    " -chardev socket,id=libxl-cmd,path=/run/xen/qmp-libxl-7,server=on,wait=off"
+    " -mon chardev=libxl-cmd,mode=control"
+    " -chardev socket,id=libxenstat-cmd,path=/run/xen/qmp-libxenstat-7,server=on,wait=off"
+    " -mon chardev=libxenstat-cmd,mode=control"
+    " -nodefaults -no-user-config -xen-attach -name p -vnc 127.0.0.1:0,to=99 -display none -nographic"
+    " -machine xenpv -m 64"
 )
 TRADITIONAL = (
     "-d 1 -domain-name hvm1 -nographic -serial pty -videoram 4 -boot cda -acpi -vcpu_avail 0x01"
@@ -50,6 +59,58 @@ def test_a_restricted_one():
     assert request.fds == [23]
     assert (request.monitors, request.listening) == ({}, {19: Access.FULL})
     assert request.arguments == ["-xen-domid", "4", "-incoming", "fd:23", "-xen-domid-restrict"]
+
+
+PROBE = "-S -no-user-config -nodefaults -nographic -machine none,accel=xen"
+
+
+def test_a_probe_is_known():
+    """What libxl 4.20 and later ask before each start; the real one is in tests/qemu."""
+    monitor = "-chardev socket,id=libxl-cmd,fd=19,server=on,wait=off -mon chardev=libxl-cmd,mode=control"
+    assert is_probe([*PROBE.split(), *monitor.split()])
+    assert is_probe(["-machine", "none"])
+    named = "-xen-domid 4 -machine none"
+    for words in (HVM, TRADITIONAL, PV, named, "-machine nonesuch", "none", ""):
+        assert not is_probe(words.split())
+
+
+def words_of(request):
+    return " ".join(request.arguments)
+
+
+def test_a_pv_guest():
+    """QEMU is there for its disks, consoles and screen; it has no machine of its own."""
+    request = parse_request(PV.split())
+    assert (request.domid, request.traditional, request.stopped) == (7, False, False)
+    assert request.monitors.keys() == {Path("/run/xen/qmp-libxl-7"), Path("/run/xen/qmp-libxenstat-7")}
+    assert words_of(request) == (
+        "-xen-domid 7 -no-shutdown -nodefaults -no-user-config -xen-attach -name p -vnc 127.0.0.1:0,to=99"
+        " -display none -nographic -machine xenpv -m 64"
+    )
+
+
+def test_an_hvm_guest_without_the_platform_device():
+    machine = "-machine pc,accel=xen,suppress-vmdesc=on,max-ram-below-4g=4026531840 -m 60"
+    request = parse_request(f"{HVM} {machine}".split())
+    assert words_of(request).endswith(machine)
+    assert request.fds == []
+
+
+def test_a_restore():
+    """libxl hands down the state as a descriptor, which QEMU inherits under its number."""
+    request = parse_request(f"{HVM} -incoming fd:31 -machine xenfv,suppress-vmdesc=on -m 60".split())
+    assert request.fds == [31]
+    assert not request.stopped
+    assert "-incoming fd:31 -machine xenfv" in words_of(request)
+
+
+def test_a_traditional_pv_guest():
+    request = parse_request(["-d", "9", "-vnc", "127.0.0.1:0", "-vncunused", "-M", "xenpv"])
+    words = words_of(request)
+    assert request.ignored == []
+    assert "-xen-attach -machine xenpv" in words
+    assert "suppress-vmdesc" not in words
+    assert "-vnc 127.0.0.1:0,to=99" in words
 
 
 def test_the_traditional_words_in_todays():

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from xenwire.devicemodel.control import PciAddress
+from xenwire.devicemodel.libxls_own import takes_commands
 from xenwire.devicemodel.toolstack import DeviceModel
 from xenwire.errors import Conflict, Unreachable
 from xenwire.types import DomId
@@ -89,3 +90,21 @@ async def test_a_qemu_itself_takes_no_commands(model, store, started):
     await store.write("/libxl/3/dm-version", "qemu_xen")
     with pytest.raises(Conflict, match="it is a QEMU that libxl has started"):
         await model.control.remove_pci(PciAddress(0, 0, 5, 0))
+
+
+@pytest.mark.parametrize(
+    ("version", "takes"), [(None, True), ("qemu_xen_traditional", True), ("qemu_xen", False)]
+)
+async def test_where_no_version_is_said_it_is_the_traditional_one(store, version, takes):
+    """As for libxl: such a domain was made before there was another."""
+    if version is not None:
+        await store.write("/libxl/3/dm-version", version)
+    assert await takes_commands(store, DOMID) is takes
+
+
+async def test_its_backends_are_told_with_those_that_it_does_not_list(model, store, short_tmp):
+    for type_ in ("9pfs", "vkbd", "qusb"):
+        await store.mkdir(f"/local/domain/0/device-model/3/backends/{type_}")
+    assert (await model.backends()).types == ["9pfs", "console", "qdisk", "qnic", "qusb", "vkbd"]
+    assert (await model.status()).backends == await model.backends()
+    assert not (await DeviceModel(store, DOMID, short_tmp).backends()).supports("console")

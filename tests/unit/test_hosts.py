@@ -201,6 +201,12 @@ def test_arguments_of_the_users_own(kernel):
     assert arguments(kernel, *lines)[-2:] == ["-foo", "-pv"]
 
 
+def test_a_monitor_of_the_users_own_where_it_cannot_be(kernel):
+    line = 'device_model_args=["-chardev", "udp,id=m,port=1", "-mon", "chardev=m,mode=control"]'
+    with pytest.raises(UsageError, match=r"cannot create domain 'a': .* a chardev of kind udp: a monitor on"):
+        arguments(kernel, line)
+
+
 def test_nothing_to_boot():
     with pytest.raises(UsageError, match="nothing that it could boot from"):
         qemu_arguments(configured('type="hvm"'), UUIDS[0], "tcg")

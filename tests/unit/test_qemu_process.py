@@ -62,6 +62,17 @@ async def test_a_program_that_never_answers(program, log, tmp_path):
     assert gone((tmp_path / "pid").read_text())
 
 
+async def test_a_program_that_hangs_is_shown_with_its_last_words(program, log, tmp_path):
+    log.write_text("words of an earlier one\n")
+    path = program(f"echo 'waiting for the flux capacitor'; {SLEEP}")
+    with pytest.raises(TimedOut) as caught:
+        await Qemu.start(path, [], log=log, timeout=2)
+    assert caught.value.reason == (
+        f"waited 2 s for the QMP greeting of {path}\nwaiting for the flux capacitor"
+    )
+    assert gone((tmp_path / "pid").read_text())
+
+
 async def test_a_program_that_closes_its_monitor_and_stays(program, log, tmp_path):
     path = program(
         "import os, re, sys, time\n"

@@ -56,6 +56,7 @@ def test_messages(data, values):
         (b'{"a":[1 2]}', [PARSE + "expected separator in list"]),
         (b'{"a":1,"a":2}', [PARSE + "duplicate key"]),
         (b"[nul]", [PARSE + "invalid keyword 'nul'"]),
+        (b'{"a":NaN}', [PARSE + "stray 'N'", PARSE + "expecting value"]),
         (b'"\\q"', [PARSE + "invalid escape sequence in string"]),
         (b'"\\u12"', [PARSE + '\\u12" is not a valid Unicode character']),
         (b'"\\uffff"', [PARSE + "\\uFFFF is not a valid Unicode character"]),

@@ -76,3 +76,15 @@ def test_a_full_disk_stops_nobody():
     with BoundedLog(Path("/dev/full")) as log:
         log.write(b"words\n")
         assert log.tail(1) == ["words"]
+
+
+def test_libxls_older_logs_stay(path):
+    """It keeps ten, `.1` to `.10`, and moves them at each start (xen: tools/libs/light/libxl_exec.c)."""
+    kept = {path.with_name(f"{path.name}.{n}"): b"start %d\n" % n for n in range(1, 11)}
+    for place, words in kept.items():
+        place.write_bytes(words)
+    with BoundedLog(path, limit=10) as log:
+        for number in range(100):
+            log.write(b"%d\n" % number)
+    assert {place: place.read_bytes() for place in kept} == kept
+    assert {*path.parent.iterdir()} == {path, old(path), *kept}

@@ -23,6 +23,16 @@ async def test_many_in_a_transaction(store):
         await t.get_all(["/x"])
 
 
+async def test_what_is_there_is_removed_and_what_is_not_is_no_matter(store):
+    await store.write_all([Node("/a/b", "1"), Node("/c", "2"), Node("/d", "3")])
+    await store.discard("/a", "/none", "/no/parent", "/c")
+    assert await store.get_all(["/a", "/c", "/d"]) == [None, None, b"3"]
+    async with store.transaction() as t:
+        await t.discard("/d", "/d")
+        assert await store.exists("/d")
+    assert not await store.exists("/d")
+
+
 async def test_one_that_fails_fails_all_and_the_next_are_answered(store):
     await store.write("/a", "1")
     with pytest.raises(UsageError):

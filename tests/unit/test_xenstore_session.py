@@ -79,6 +79,11 @@ def test_refusals_belong_to_the_groups_that_callers_know():
     error = StoreNotFound("ENOENT", Op.READ, "/a")
     assert str(error) == "cannot read /a: it does not exist (ENOENT)"
     assert str(StoreError("EQUOTA", Op.WATCH, "/a")) == "cannot watch /a: an error of its own (EQUOTA)"
+    assert (
+        str(StoreError("E2BIG", Op.WATCH, "/a"))
+        == "cannot watch /a: a quota of the domain is used up (E2BIG)"
+    )
+    assert str(StoreError("E2BIG", Op.READ, "/a")) == "cannot read /a: it does not fit in one message (E2BIG)"
     assert str(StoreError("EROFS", Op.MKDIR, "/a")) == "cannot make /a: Read-only file system (EROFS)"
 
 

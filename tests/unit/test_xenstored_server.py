@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 import stat
 
 import pytest
@@ -247,3 +248,13 @@ async def test_a_failing_ready_callback_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="no one listens"):
         await server.serve(path, ready=fail)
     assert not path.exists()
+
+
+async def test_a_client_whose_connection_is_under_way_at_the_end_is_disconnected():
+    daemon = server.Daemon()
+    daemon.close()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        await asyncio.get_running_loop().connect_accepted_socket(daemon.client, ours)
+        theirs.settimeout(5)
+        assert await asyncio.to_thread(theirs.recv, 1) == b""

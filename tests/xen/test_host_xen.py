@@ -222,7 +222,7 @@ async def test_a_domain_with_a_device_model(ok, write):
     await write("hvm", 'name = "a guest"\ntype = "hvm"\nmemory = 64\nserial = "pty"\nvnc = 0\n')
     await ok("xenwire", "create", "hvm.cfg", "--paused")
     backends = json.loads(await ok("xenwire", "dm", "backends", "a guest", "--json"))
-    assert {"type": "console", "listed": True} in backends
+    assert "console" in {each["type"] for each in backends}
     domid = (await listed(ok))["a guest"]["domid"]
     serial = await ok("xenstore-read", f"/local/domain/{domid}/serial/0/tty")
     assert await ok("python3", "-c", PROGRAM) == f"xen: {serial}"

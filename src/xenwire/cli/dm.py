@@ -72,8 +72,11 @@ def libxl(arguments: tuple[str, ...]) -> None:
 
     The program xenwire-dm is this, for xl to start in QEMU's place.
     """
-    from xenwire.hosts.libxl_dm import run_for_libxl
+    from xenwire.devicemodel.libxl import is_probe
+    from xenwire.hosts.libxl_dm import answer_probe, run_for_libxl
 
+    if is_probe(arguments):
+        answer_probe(arguments)
     logging.getLogger().setLevel(logging.INFO)
     run(run_for_libxl(arguments))
 
@@ -119,14 +122,18 @@ def status(domain: str, host: str | None) -> None:
 @host_option
 @output_option
 def backends(domain: str, host: str | None) -> None:
-    """List the backend types that the device model of DOMAIN supports."""
+    """List the backend types that the device model of DOMAIN supports.
+
+    listed is false for those that it supports without saying so in the store.
+    """
 
     async def main() -> Backends:
         async with connect(host) as where:
             return await (await where.find(domain)).device_model.backends()
 
     found = run(main())
-    emit(({"type": type_, "listed": found.listed is not None} for type_ in found.types), ("type", "listed"))
+    listed = found.listed or frozenset()
+    emit(({"type": type_, "listed": type_ in listed} for type_ in found.types), ("type", "listed"))
 
 
 @dm.command(

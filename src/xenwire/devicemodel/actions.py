@@ -17,7 +17,9 @@ from xenwire.qemu.qmp.client import QmpClient, QmpError
 __all__ = ["Actions", "Answer"]
 
 _GUEST_TIMEOUT: Final = 50.0
-"""Seconds that a guest has to give a device back: less than the toolstack waits for the answer."""
+"""Seconds that QEMU has for what depends on the guest: less than the toolstack waits for the answer."""
+_RELEASE_TIMEOUT: Final = 50.0
+"""Seconds that a guest has to give a device back."""
 _RETRY: Final = 1.0  # seconds between questions whether it has
 _REASON: Final = 500  # characters of what is said of a failure
 
@@ -122,9 +124,14 @@ class Actions:
         if ("permissive", "1") in device.options:
             arguments["permissive"] = True
         await self._qmp.execute("device_add", arguments, timeout=_GUEST_TIMEOUT)  # it may pin all memory
-        devfn = await self._devfn(name)
-        if devfn is None:
-            raise NotFound("the device is not there", reason="QEMU took it, and does not show it")
+        try:
+            devfn = await self._devfn(name)
+            if devfn is None:
+                raise NotFound("the device is not there", reason="QEMU took it, and does not show it")
+        except XenwireError:
+            with suppress(XenwireError):  # the toolstack will hear that the guest has not got it
+                await self._qmp.execute("device_del", id=name)
+            raise
         return f"0x{devfn:02x}"
 
     async def _remove_pci(self, parameter: str) -> None:
@@ -139,13 +146,13 @@ class Actions:
                 if "unplug" not in error.description:
                     raise
             try:
-                async with asyncio.timeout(_GUEST_TIMEOUT):
+                async with asyncio.timeout(_RELEASE_TIMEOUT):
                     while await self._devfn(name) is not None:
                         with suppress(TimeoutError):
                             async with asyncio.timeout(_RETRY):
                                 await anext(events)
             except TimeoutError:
-                reason = f"the guest has not given it back within {_GUEST_TIMEOUT:g} s"
+                reason = f"the guest has not given it back within {_RELEASE_TIMEOUT:g} s"
                 raise TimedOut("the device stays", reason=reason) from None
 
     async def _devfn(self, name: str) -> int | None:

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -24,7 +24,7 @@ from xenwire.devicemodel.nodes import (
     monitor_sockets,
     pid_path,
 )
-from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
+from xenwire.errors import Conflict, Denied, NotFound, TimedOut, Unreachable, XenwireError
 from xenwire.qemu.chardev import parse_filename
 from xenwire.qemu.launch import Launch
 from xenwire.qemu.process import Qemu
@@ -35,6 +35,7 @@ from xenwire.qemu.qmp.session import Event
 from xenwire.runtime.places import run_dir
 from xenwire.runtime.process import ExitStatus, ProcessRef
 from xenwire.types import DomId, StorePath
+from xenwire.xenstore.node import Node
 from xenwire.xenstore.perms import Permissions
 
 if TYPE_CHECKING:
@@ -128,8 +129,6 @@ class Agent:
                 )
                 phase = "serving"
                 async with qemu:
-                    if process := ProcessRef.of(qemu.pid):
-                        await self._store.write(self._nodes.qemu, str(process))
                     launch.close()
                     status = await self._serve(qemu, setup)
             if not self._powered_off:
@@ -145,34 +144,34 @@ class Agent:
         """Say who we are, in place of what an earlier device model left, a stale `running` above all."""
 
         async def announce(t: Transaction) -> None:
-            if not await t.exists(f"/local/domain/{self._domid}/vm"):
+            vm, earlier = await t.get_all([f"/local/domain/{self._domid}/vm", self._nodes.agent])
+            if vm is None:
                 raise NotFound(f"there is no domain {self._domid}", hint="see: xenwire list")
-            earlier = await t.get_text(self._nodes.agent)
-            if earlier and ProcessRef.parse(earlier).alive:
+            if earlier and (process := ProcessRef.parse(earlier.decode(errors="replace"))).alive:
                 raise Conflict(
                     f"domain {self._domid} has a device model already",
-                    reason=f"process {ProcessRef.parse(earlier).pid} says so",
+                    reason=f"process {process.pid} says so",
                     hint=f"see: xenwire dm status {self._domid}",
                 )
-            for path in self._nodes.told:
-                with suppress(NotFound):
-                    await t.rm(path)
-            await t.write(self._nodes.agent, self._me)
-            await t.write(pid_path(self._domid), str(os.getpid()))
+            await t.discard(*self._nodes.told)
+            await t.write_all(
+                [Node(self._nodes.agent, self._me), Node(pid_path(self._domid), str(os.getpid()))]
+            )
 
         await self._store.transact(announce)
 
     async def _advertise(self, types: Sequence[str] | None) -> None:
+        """Tell which backends QEMU supports (seed 000)."""
         if types is None:
             return
-        owned = Permissions.parse("n0", f"n{self._domid}")
-
-        async def own(path: StorePath) -> None:
-            await self._store.mkdir(path)
-            await self._store.set_perms(path, owned)
-
-        await own(self._nodes.backends)
-        await asyncio.gather(*(own(self._nodes.backends / type_) for type_ in types))
+        paths = [self._nodes.backends, *(self._nodes.backends / type_ for type_ in types)]
+        perms = Permissions.parse("n0", f"n{self._domid}")
+        try:
+            await self._store.write_all(Node(path, "", perms) for path in paths)
+        except Denied as error:
+            # Only domain 0 gives nodes to others. That these are there is what counts.
+            _log.warning("%s", error)
+            await self._store.write_all(Node(path) for path in paths)
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Launch]:
@@ -190,7 +189,7 @@ class Agent:
         """Tell that QEMU runs, then follow it and the toolstack until it ends."""
         try:
             with qemu.qmp.events() as events:
-                async with self._offered(qemu.qmp, setup):
+                async with self._offered(qemu, setup):
                     await self._publish(qemu.qmp, setup)
                     self._served = True
                     return await self._follow_all(qemu, events, setup)
@@ -203,15 +202,15 @@ class Agent:
         return ended
 
     @asynccontextmanager
-    async def _offered(self, qmp: QmpClient, setup: Setup) -> AsyncIterator[None]:
-        """Offer QEMU's monitor to any number of clients, and tell where."""
+    async def _offered(self, qemu: Qemu, setup: Setup) -> AsyncIterator[None]:
+        """Offer QEMU's monitor to any number of clients, and tell where, and which process it is."""
         full, read_only = monitor_sockets(run_dir(), self._domid)
         sockets = {full: Access.FULL, read_only: Access.MONITOR, **setup.monitors}
-        async with Broker.serve(qmp, sockets, setup.listening):
-            await asyncio.gather(
-                self._store.write(self._nodes.qmp, str(full)),
-                self._store.write(self._nodes.qmp_read_only, str(read_only)),
-            )
+        async with Broker.serve(qemu.qmp, sockets, setup.listening):
+            nodes = [Node(self._nodes.qmp, str(full)), Node(self._nodes.qmp_read_only, str(read_only))]
+            if process := ProcessRef.of(qemu.pid):
+                nodes.append(Node(self._nodes.qemu, str(process)))
+            await self._store.write_all(nodes)
             yield
 
     async def _follow_all(self, qemu: Qemu, events: EventStream, setup: Setup) -> ExitStatus:
@@ -239,8 +238,8 @@ class Agent:
     async def _publish(self, qmp: QmpClient, setup: Setup) -> None:
         for backend in self._backends:
             await backend.publish(qmp)
-        await self._publish_serial_ports(qmp, console=not setup.under_xen)
-        await self._tell_runstate(qmp)
+        nodes = await self._serial_ports(qmp, console=not setup.under_xen)
+        await self._store.write_all([*nodes, *await self._runstate(qmp)])
         if setup.start:
             await qmp.execute("cont")
         if not setup.tells_running:
@@ -316,23 +315,29 @@ class Agent:
                     await self._store.write(self._nodes.log_dirty / "ret", word.decode())
 
     async def _tell_runstate(self, qmp: QmpClient) -> None:
+        await self._store.write_all(await self._runstate(qmp))
+
+    async def _runstate(self, qmp: QmpClient) -> list[Node]:
+        """Give what tells whether the guest runs."""
         try:
             status = await qmp.execute("query-status")
         except TimedOut as error:  # it is busy with somebody's command; its next event asks again
             _log.warning("cannot tell whether the guest runs: %s", error)
-            return
-        await self._store.write(self._nodes.runstate, str(status["status"]))
+            return []
+        return [Node(self._nodes.runstate, str(status["status"]))]
 
-    async def _publish_serial_ports(self, qmp: QmpClient, *, console: bool) -> None:
-        """Write the ptys of serial ports where libxl has them; with `console` the first is that, too."""
+    async def _serial_ports(self, qmp: QmpClient, *, console: bool) -> list[Node]:
+        """Give the ptys of serial ports where libxl has them; with `console` the first is that, too."""
         home = StorePath(f"/local/domain/{self._domid}")
+        nodes: list[Node] = []
         for chardev in await qmp.execute("query-chardev"):
             port = _SERIAL.fullmatch(chardev["label"])
             tty = parse_filename(chardev["filename"]).pty
             if port and tty:
-                await self._store.write(home / "serial" / port[1] / "tty", tty)
+                nodes.append(Node(home / "serial" / port[1] / "tty", tty))
                 if console and port[1] == "0":
-                    await self._store.write(home / "console" / "tty", tty)
+                    nodes.append(Node(home / "console" / "tty", tty))
+        return nodes
 
     def _crash(self, reason: str) -> XenwireError:
         """Give the error that tells of an end that the guest did not ask for."""
@@ -355,9 +360,7 @@ class Agent:
             if not ours:
                 return
             await t.write(self._nodes.runstate, state)
-            for path in (self._nodes.state, self._nodes.qmp, self._nodes.qmp_read_only):
-                with suppress(NotFound):
-                    await t.rm(path)
+            await t.discard(self._nodes.state, self._nodes.qmp, self._nodes.qmp_read_only)
             if error is not None:
                 await t.write(self._nodes.failure, error.as_json())
 

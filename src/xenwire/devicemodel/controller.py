@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from xenwire.devicemodel.control import ANSWERS, Command, PciAddress, PciInsertion, state_before
 from xenwire.devicemodel.nodes import PAUSED, RUNNING, DeviceModelNodes
-from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
+from xenwire.errors import Conflict, TimedOut, Unreachable, XenwireError
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.process import ProcessRef
 from xenwire.runtime.race import before
@@ -99,9 +98,7 @@ class Controller:
 
         async def clear(t: Transaction) -> None:
             """Leave nothing: libxl takes an old word without its echo for a broken device model."""
-            for path in (asked, answer):
-                with suppress(NotFound):
-                    await t.rm(path)
+            await t.discard(asked, answer)
 
         async with self._lock.held(timeout):
             await self._unless_it_dies(f"switch log-dirty to {word}", answered)
@@ -180,8 +177,7 @@ class Controller:
 
     async def _write(self, t: Transaction, command: Command, parameter: str | None) -> None:
         if parameter is None:
-            with suppress(NotFound):
-                await t.rm(self._nodes.parameter)
+            await t.discard(self._nodes.parameter)
         else:
             await t.write(self._nodes.parameter, parameter)
         await t.write(self._nodes.command, command)

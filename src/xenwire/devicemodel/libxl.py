@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from xenwire.qemu.options import format_option
 from xenwire.qemu.qmp.broker.access import Access
 from xenwire.types import DomId
 
-__all__ = ["Request", "parse_request"]
+__all__ = ["Request", "is_probe", "parse_request"]
 
 _MONITORS: Final = {"libxl-cmd": Access.FULL, "libxenstat-cmd": Access.MONITOR}
 _FD: Final = re.compile(r"(?:.*,)?fd[:=]([0-9]{1,6})(?:,.*)?")
@@ -51,6 +52,16 @@ class Request:
     """MiB, of a traditional device model's."""
     ignored: list[str] = field(default_factory=list)
     """Options that mean nothing to us."""
+
+
+def is_probe(arguments: Sequence[str]) -> bool:
+    """Tell whether libxl only asks what QEMU can do, as since 4.20 it does before each start.
+
+    It is a QEMU without a machine, and no domain is named (xen: tools/libs/light/libxl_dm.c,
+    libxl__spawn_local_dm).
+    """
+    machines = {value.partition(",")[0] for option, value in pairwise(arguments) if option == "-machine"}
+    return machines == {"none"} and not {"-xen-domid", "-d"}.intersection(arguments)
 
 
 def parse_request(arguments: Sequence[str]) -> Request:

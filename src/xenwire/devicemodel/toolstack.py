@@ -24,6 +24,7 @@ from xenwire.devicemodel.status import Status, monitor_clients
 from xenwire.errors import Conflict, TimedOut, Unreachable, UsageError, XenwireError
 from xenwire.qemu.qmp.connect import connect_unix
 from xenwire.runtime.daemon import Daemon
+from xenwire.runtime.files import tail
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.process import ProcessRef
 from xenwire.runtime.race import before
@@ -36,6 +37,7 @@ __all__ = ["DeviceModel"]
 
 _COMMAND_TIMEOUT: Final = 10.0  # seconds
 _MONITOR_TIMEOUT: Final = 5.0  # seconds that its monitor has to answer to whoever asks how it is
+_LAST_LINES: Final = 3  # of its log, where it does not start
 _LOCK_TIMEOUT: Final = 60.0  # seconds: as long as another's command may take
 
 
@@ -68,17 +70,17 @@ class DeviceModel:
         """Wait until it says `running`.
 
         Raises the error that it left in the store, XenwireError with its last words if it just ended, or
-        TimedOut after `timeout` seconds.
+        TimedOut with them after `timeout` seconds.
         """
-
         running = self._store.wait_for(self._nodes.state, lambda value: value == RUNNING.encode(), timeout)
         message = f"the device model of domain {self._domid} did not start"
         try:
             ready = await before(running, agent.wait())
         except TimedOut as error:
+            reason = f"{self._nodes.state} was not 'running' after {timeout:g} s"
             raise TimedOut(
                 message,
-                reason=f"{self._nodes.state} was not 'running' after {timeout:g} s",
+                reason="\n".join([reason, *tail(agent.log, _LAST_LINES)]),
                 hint=f"see its log: {agent.log}",
             ) from error
         if not ready:
@@ -91,7 +93,7 @@ class DeviceModel:
 
     async def backends(self) -> Backends:
         """Give the backends that it supports (seed 000)."""
-        return await read_backends(self._store, self._nodes)
+        return await read_backends(self._store, self._nodes, under_xen=self._libxls is not None)
 
     async def runstate(self) -> str | None:
         """Give what it says of the guest (see `RunState`), `crashed` if it died without a word, None if

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from xenwire.channels.options import PLAIN, Options
-from xenwire.errors import Conflict, NotFound, UsageError
+from xenwire.errors import Conflict, NotFound, Unreachable, UsageError
 from xenwire.types import DOM0, ChannelKind, ChannelName, DevId, DomId
 
 if TYPE_CHECKING:
@@ -147,8 +147,18 @@ class Domain(ABC):
         )
 
     async def place(self, name: str) -> Path:
-        """Give the socket, terminal or file of its channel of this name. Raises NotFound if it has none."""
+        """Give the socket, terminal or file of its channel of this name.
+
+        Raises NotFound if it has none, Unreachable if that is in another domain than this one, dom0.
+        """
         channel = await self.channel(name)
+        if channel.backend_domid != DOM0:
+            raise Unreachable(
+                f"channel {name!r} does not end in this domain",
+                reason=f"domain {channel.backend_domid} serves it"
+                + (f", where it is {channel.place}" if channel.place else ""),
+                hint="use it there",
+            )
         if channel.place is None:
             raise NotFound(
                 f"channel {name!r} has nothing to attach to",

@@ -7,16 +7,17 @@ import os
 import shutil
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from xenwire.devicemodel.agent import Agent
 from xenwire.devicemodel.libxl import Request, parse_request
 from xenwire.devicemodel.libxls_own import MONITORS, monitor_path
 from xenwire.devicemodel.nodes import saved_state
 from xenwire.devicemodel.setup import Setup
-from xenwire.errors import NotFound, XenwireError
+from xenwire.errors import NotFound, UsageError, XenwireError
 from xenwire.hosts.logs import qemu_log
 from xenwire.hypervisor.shutdown import crash
+from xenwire.qemu.monitors import unfit_monitor
 from xenwire.qemu.qmp.broker.access import Access
 from xenwire.types import DomId
 from xenwire.xenstore import Store
@@ -24,7 +25,7 @@ from xenwire.xenstore import Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["find_xen_qemu", "run_for_libxl"]
+__all__ = ["answer_probe", "find_xen_qemu", "run_for_libxl"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,17 @@ def find_xen_qemu() -> Path:
         reason=f"no {wanted}" if wanted else f"none of {', '.join(_PLACES)}",
         hint="install qemu-system-xen, or name it in XENWIRE_QEMU",
     )
+
+
+def answer_probe(arguments: Sequence[str]) -> NoReturn:
+    """Become the QEMU that libxl asks what it can do (see `is_probe`): there is nothing for us to do then.
+
+    By its answer libxl decides how to tell QEMU to give up its privileges (`-run-with`, or what came before);
+    then it has it quit, and ends the process that it has started. Raises NotFound, and OSError if what was
+    found is no program.
+    """
+    program = find_xen_qemu()
+    os.execv(program, [str(program), *arguments])  # noqa: S606
 
 
 async def run_for_libxl(arguments: Sequence[str]) -> None:
@@ -86,6 +98,12 @@ def _crash(domid: DomId) -> None:
 
 async def _setup(store: Store, request: Request) -> Setup:
     arguments, fds, monitors = list(request.arguments), list(request.fds), dict(request.monitors)
+    if reason := unfit_monitor(arguments):
+        raise UsageError(
+            "QEMU's monitor cannot be there",
+            reason=reason,
+            hint="correct device_model_args in the domain's configuration",
+        )
     if request.traditional:
         # Nobody asks for it, but `xl qemu-monitor-command` looks there all the same.
         monitors[monitor_path(MONITORS, request.domid)] = Access.FULL

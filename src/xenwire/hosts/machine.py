@@ -85,8 +85,14 @@ def qemu_arguments(config: DomainConfig, uuid: uuids.UUID, accelerator: str) -> 
     ]
     if config.b_info.localtime:
         arguments += ["-rtc", "base=localtime"]
-    extra = config.b_info.extra_hvm if _hvm(config) else config.b_info.extra_pv
-    return [*arguments, *config.b_info.extra, *extra]
+    more = [*config.b_info.extra, *(config.b_info.extra_hvm if _hvm(config) else config.b_info.extra_pv)]
+    if more:
+        # It needs all kinds of chardevs, for which other commands need not wait.
+        from xenwire.qemu.monitors import unfit_monitor
+
+        if reason := unfit_monitor(more):
+            raise impossible(config, reason, "put it on a socket, or leave it out: see xenwire dm qmp")
+    return [*arguments, *more]
 
 
 def _check(config: DomainConfig) -> None:

@@ -393,15 +393,13 @@ class QemuDomain(Domain):
     async def _remove_nodes(self, t: Transaction) -> None:
         home = domain_path(self.domid)
         vm = await t.get_text(home / "vm")
-        for path in (
+        await t.discard(
             home,
             libxl_path(self.domid),
             backends_of(self.domid),
             self._device_model.nodes.root,
             *([StorePath(vm)] if vm else []),
-        ):
-            with suppress(NotFound):
-                await t.rm(path)
+        )
 
 
 async def _register(

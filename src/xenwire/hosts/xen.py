@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from xenwire.channels.attach import attach, detach
+from xenwire.channels.attach import MOST_CHANNELS, attach, detach
 from xenwire.channels.keys import OUR_TYPE, Channel, read_channels
 from xenwire.channels.options import PLAIN, Options
 from xenwire.channels.persistent import Remembered, forget, remember
@@ -95,6 +95,7 @@ class XenHost(Host):
         _, _, uuid = identified(config)
         whole = _whole(config, text, uuid)
         if channel_type == OUR_TYPE and config.channels:
+            _numbered(config)  # as `create` will
             whole += b"\nchannel = []\n"  # they are attached after that
         elif config.channels:
             from xenwire.hosts.lost import preserving_all
@@ -116,12 +117,9 @@ class XenHost(Host):
         whole = _whole(config, text, uuid)
         ours: list[Channel] = []
         if channel_type == OUR_TYPE and config.channels:
-            # It needs libxl's types, for which the other commands need not wait.
-            from xenwire.channels.numbering import assign_devids
-
             ours = [
                 replace(channel, backend_domid=await self._domid_of(wanted))
-                for wanted, channel in zip(config.channels, assign_devids(config.channels, DOM0), strict=True)
+                for wanted, channel in zip(config.channels, _numbered(config), strict=True)
             ]
             whole += b"\nchannel = []\n"
             await ensure_served(self.store, self.uri)
@@ -368,6 +366,14 @@ class XenDomain(Domain):
                 reason=f"waited {timeout:g} s; it is {(await self.info()).state}",
             ) from None
         return info
+
+
+def _numbered(config: DomainConfig) -> list[Channel]:
+    """Number the channels that are to be attached to a guest of Xen. Raises as `assign_devids`."""
+    # It needs libxl's types, for which the other commands need not wait.
+    from xenwire.channels.numbering import assign_devids
+
+    return assign_devids(config.channels, DOM0, MOST_CHANNELS)
 
 
 def _whole(config: DomainConfig, text: bytes | None, uuid: uuids.UUID) -> bytes:

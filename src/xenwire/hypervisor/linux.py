@@ -147,7 +147,9 @@ def open_device(device: str) -> int:
 
 
 def _refused(error: OSError, message: str) -> NoReturn:
-    """Raise NotFound for what another domain must have offered and has not."""
+    """Raise NotFound for what another domain must have offered and has not, Unreachable for a shortage."""
     if error.errno in (errno.EINVAL, errno.ESRCH, errno.ENOENT):
         raise NotFound(message, reason="it has offered us none") from error
+    if error.errno in (errno.ENOMEM, errno.ENOSPC, errno.EAGAIN):
+        raise Unreachable(message, reason=os.strerror(error.errno)) from error
     raise XenwireError(message, reason=os.strerror(error.errno or 0)) from error

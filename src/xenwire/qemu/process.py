@@ -72,9 +72,9 @@ class Qemu:
         What it prints is appended to `log` (see `BoundedLog`). `pass_fds` keep their numbers. `user`: `name`
         or `uid:gid`, its user from the first instruction on.
 
-        Raises XenwireError with its last words if it ends first, TimedOut if its monitor is not ready after
-        `timeout` seconds, Unreachable if it leaves its monitor or speaks no QMP, NotFound if there is no such
-        user. No process is left then.
+        Raises XenwireError if it ends first, and TimedOut if its monitor is not ready after `timeout`
+        seconds, both with its last words; Unreachable if it leaves its monitor or speaks no QMP, NotFound if
+        there is no such user. No process is left then.
         """
         async with AsyncExitStack() as resources:
             output = resources.enter_context(_open(log))
@@ -103,7 +103,10 @@ class Qemu:
                 qmp = await resources.enter_async_context(monitor)
             except (Unreachable, TimedOut) as error:
                 error.hint = f"see its log: {log}"
-                status = await _ended(process) if isinstance(error, Unreachable) else None
+                if isinstance(error, TimedOut):
+                    error.reason = "\n".join([error.reason or "", *output.tail(10)])
+                    raise
+                status = await _ended(process)
                 if status is None:
                     raise
                 await words.all()

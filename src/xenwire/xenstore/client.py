@@ -101,6 +101,10 @@ class Nodes(abc.ABC):
         """Remove a node and all below it. No such node is fine, no parent either is StoreNotFound."""
         await self._call(requests.rm(path))
 
+    async def discard(self, *paths: StorePath | str) -> None:
+        """Remove nodes and all below them, those that there are, waiting for no reply between."""
+        await self._call_all(map(requests.discard, paths))
+
     async def names(self, path: StorePath | str) -> list[str]:
         """Give the names of a node's children; none if there is no such node."""
         try:

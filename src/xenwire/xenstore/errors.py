@@ -32,7 +32,9 @@ class StoreError(XenwireError):
     """
 
     def __init__(self, name: str, op: Op, subject: str) -> None:
-        reason, hint = _TEXTS.get(name, (None, None))
+        # Older daemons say of a domain's watch too many what they say of a message too long.
+        of_watches = name == "E2BIG" and op is Op.WATCH
+        reason, hint = _TEXTS.get("ENOSPC" if of_watches else name, (None, None))
         if reason is None:
             reason = os.strerror(error_number(name)) if name in ERROR_NAMES else "an error of its own"
         super().__init__(

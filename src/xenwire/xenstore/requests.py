@@ -116,6 +116,11 @@ def rm(path: StorePath | str) -> Request[None]:
     return Request(Op.RM, path, join(path), _nothing)
 
 
+def discard(path: StorePath | str) -> Request[None]:
+    """Remove a node and all below it, if there is one."""
+    return rm(path)._replace(missing_is_none=True)
+
+
 def get_perms(path: StorePath | str) -> Request[Permissions]:
     """Ask for a node's permissions."""
     path = StorePath(path)

@@ -63,13 +63,16 @@ class Daemon:
         self.engine = Engine()
         self._clients: dict[Connection, _Client] = {}
         self._unsent: dict[_Client, None] = {}
+        self.closed = False
+        """Whether whoever comes now comes too late."""
 
     def client(self) -> asyncio.Protocol:
         """Give the protocol of a new connection from this host: domain 0, privileged."""
         return _Client(self)
 
     def close(self) -> None:
-        """Disconnect all clients; what waits for them is lost."""
+        """Disconnect all clients, and those whose connection is under way; what waits for them is lost."""
+        self.closed = True
         for client in list(self._clients.values()):
             client.abort()
 
@@ -119,6 +122,8 @@ class _Client(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._connection = self._daemon.add(self)
+        if self._daemon.closed:
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         self._requests = self._decoder.feed(data)

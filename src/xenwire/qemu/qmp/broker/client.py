@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from xenwire.errors import XenwireError
 from xenwire.qemu.qmp.broker.access import QUERY_CLIENTS, Access, only_reads
@@ -58,8 +58,7 @@ class Owner:
     """Tell who is connected."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(NamedTuple):
     """A request or an answer in its turn, and the descriptor that came for it."""
 
     item: Request | bytes

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from xenwire.qemu.qmp.session import MAX_NESTING
+from xenwire.qemu.qmp.session import MAX_NESTING, read_plain
 
 __all__ = ["MAX_INPUT", "Fault", "Parser", "Value"]
 
@@ -121,6 +121,12 @@ class Parser:
             self._recovering = False
         if self._at == 0:
             self._skip_blanks()
+            if not buffer:
+                return None
+            if buffer.startswith((b"{", b"[")) and (plain := read_plain(buffer, _DECODER)):
+                value, self._at = plain
+                self._cut()
+                return Value(value)
         while self._at < len(buffer):
             if self._at > self._limit:
                 return self._fault("JSON token size limit exceeded")
@@ -249,7 +255,11 @@ def _finite(text: str) -> float:
     return value
 
 
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite)
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"invalid keyword '{word}'")
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse)
 
 
 def _reason(text: str, error: json.JSONDecodeError) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from xenwire.qemu.qmp.broker.access import Access
 from xenwire.qemu.qmp.broker.parser import Fault, Parser
@@ -31,8 +30,7 @@ class Refused(Exception):
         self.error_class = error_class
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A command of a client. `id` is any JSON value, `has_id` whether there is one."""
 
     command: str
