@@ -100,11 +100,14 @@ async def attach(domid: int, runs: int) -> dict[str, list[float]]:
 
         async def try_to_write() -> None:
             # hvcN is the N-th channel's, as none has gone. Linux throws away what is written to a terminal
-            # before it has joined the ring (linux: drivers/tty/hvc/hvc_xen.c): so again and again, though
-            # not so often that the guest alone keeps a processor busy.
-            write = f"for n in $(seq 100); do echo; usleep 10000; done >/dev/hvc{devid}"
-            words = f"{{ until {write}; do usleep 20000; done; }} 2>/dev/null\n"
-            Path(console).write_text(words)
+            # before it has joined the ring (linux: drivers/tty/hvc/hvc_xen.c): so again and again. It must
+            # not be the guest that keeps a processor busy: it sleeps without a process of its own.
+            write = "n=0; while [ $((n += 1)) -lt 100 ]; do echo; pause 0.01; done"
+            words = [
+                "pause() { read -r -t $1 _ <>/run/never; }",
+                f"{{ until {{ {write}; }} >/dev/hvc{devid}; do pause 0.02; done; }} 2>/dev/null",
+            ]
+            Path(console).write_text("".join(f"{each}\n" for each in words))
             await asyncio.sleep(3)
 
         for _ in range(runs):

@@ -1,5 +1,7 @@
 """What every test gets: folders of its own, so that no test sees another's store, sockets or logs."""
 
+import asyncio
+import contextlib
 import shutil
 import signal
 import tempfile
@@ -7,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from xenwire.xenstore import Store
+from xenwire.xenstored import server
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("xenwire", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,3 +41,16 @@ def own_signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+async def store(short_tmp):
+    """A client of a store of the test's own, whose socket is `store.sock` in its folder."""
+    ready = asyncio.Event()
+    daemon = asyncio.create_task(server.serve(short_tmp / "store.sock", ready=ready.set))
+    await ready.wait()
+    async with Store.connect(short_tmp / "store.sock") as store:
+        yield store
+    daemon.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await daemon

@@ -324,3 +324,21 @@ def test_destroy_while_nobody_serves(host):
     kill_server(host)
     host.ok("destroy", "guest")
     host.assert_clean()
+
+
+def test_a_reset_begins_anew_and_what_came_before_is_kept(guest):
+    """The last test here: the guest boots once more."""
+    place = guest.folder / "reset"
+    attach(guest, "reset", "--log", place)
+    run(
+        guest,
+        "until [ -e /dev/virtio-ports/reset ]; do sleep 0.1; done; echo before >/dev/virtio-ports/reset",
+    )
+    eventually(lambda: place.read_text() == "before\n")
+    assert channels(guest)["reset"]["generation"] == 1
+    guest.ok("dm", "qmp", "guest", "system_reset")
+    guest.ok("agent", "ping", "guest", "--timeout", "60s")
+    eventually(lambda: channels(guest)[AGENT]["generation"] == 2)
+    run(guest, "echo after >/dev/virtio-ports/reset")
+    eventually(lambda: place.read_text() == "before\nafter\n")
+    eventually(lambda: channels(guest)["reset"]["generation"] == 2)

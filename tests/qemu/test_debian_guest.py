@@ -1,11 +1,17 @@
 """The Debian guest under a plain QEMU: systemd, udev's names of ports, Python, the agent, cloud-init."""
 
 import asyncio
+import base64
+import io
 import json
 import subprocess
+import tarfile
+from pathlib import Path
 
+import click
 import pytest
 
+import xenwire
 from tests.qemu.machine import Agent, Machine, read_until
 from xenwire.images import build_debian_guest, nocloud_seed
 
@@ -39,6 +45,11 @@ cat /root/made && echo
 ls /dev/xen-channel
 ip -brief address | grep -o 10.0.2.77
 """
+UNIT = b"""\
+program = /usr/bin/sed
+arguments = --unbuffered s/ping/pong/
+"""
+GUEST = "PYTHONPATH=/opt python3 -m xenwire guest"
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +81,42 @@ def test_it_does_what_its_seed_says(image, tmp_path):
         with guest.connect("other", BOOT) as client:
             agent.run(f"echo hello >/dev/virtio-ports/{PORTS['other']}")
             read_until(client, b"hello")
+        serves_by_name(guest, agent)
         agent.close()
     finally:
         guest.close()
+
+
+def serves_by_name(guest, agent):
+    """`xenwire guest`, put into the guest as it is here."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as packages:
+        for package in (xenwire, click):
+            folder = Path(package.__file__).parent
+            packages.add(
+                folder, folder.name, filter=lambda info: None if "__pycache__" in info.name else info
+            )
+    put(agent, "/root/packages.tgz", archive.getvalue())
+    put(agent, "/root/unit", UNIT)
+    agent.run("mkdir -p /opt /etc/xenwire/channels.d; tar xzf /root/packages.tgz -C /opt")
+    found = {each["name"]: each for each in json.loads(agent.run(f"{GUEST} channels -o json"))}
+    assert found.keys() == set(PORTS.values())
+    assert {each["kind"] for each in found.values()} == {"virtio"}
+    with guest.connect("other", BOOT) as client:
+        agent.run(f"printf 'said by name' | {GUEST} open {PORTS['other']}")
+        read_until(client, b"said by name")
+        agent.run(f"mv /root/unit /etc/xenwire/channels.d/{PORTS['other']}.unit")
+        agent.run("systemd-run --quiet --setenv=PYTHONPATH=/opt python3 -m xenwire guest run")
+        client.sendall(b"ping\n")
+        read_until(client, b"pong")
+
+
+def put(agent, path, data):
+    handle = agent("guest-file-open", path=path, mode="w")
+    for at in range(0, len(data), 1 << 15):
+        text = base64.b64encode(data[at : at + (1 << 15)]).decode()
+        agent("guest-file-write", **{"handle": handle, "buf-b64": text})
+    agent("guest-file-close", handle=handle)
 
 
 def test_it_does_what_a_channel_says(host):

@@ -1,22 +1,22 @@
-"""What several unit tests need."""
-
-import asyncio
-import contextlib
+"""What several unit tests of channels need."""
 
 import pytest
-
-from xenwire.xenstore import Store
-from xenwire.xenstored import server
+from channel_host import Backend
+from frontend import Guest
 
 
 @pytest.fixture
-async def store(short_tmp):
-    """A client of a store of the test's own, whose socket is `store.sock` in its folder."""
-    ready = asyncio.Event()
-    daemon = asyncio.create_task(server.serve(short_tmp / "store.sock", ready=ready.set))
-    await ready.wait()
-    async with Store.connect(short_tmp / "store.sock") as store:
-        yield store
-    daemon.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await daemon
+async def backend(store, tmp_path):
+    """What serves channels, for guests that live in the folder `tmp_path`."""
+    backend = Backend(store, tmp_path)
+    await backend.start()
+    yield backend
+    await backend.stop()
+
+
+@pytest.fixture
+async def guest(store, tmp_path):
+    """The frontend of channel 1 of domain 5."""
+    guest = Guest(store, tmp_path)
+    yield guest
+    guest.close()

@@ -12,19 +12,19 @@ UUID = "5aff0001-1c2d-4e3f-8a9b-c0ffee00ffff"
 class Guest:
     """A channel's frontend in a domain that does not exist but in the store and in a folder."""
 
-    def __init__(self, store, folder, domid=5, devid=1):
-        self.store, self.domid, self.devid = store, domid, devid
+    def __init__(self, store, folder, domid=5, devid=1, host=0):
+        self.store, self.domid, self.devid, self.host = store, domid, devid, host
         self.home = StorePath(f"/local/domain/{domid}/device/console/{devid}")
-        self.backend = StorePath(f"/local/domain/0/backend/console/{domid}/{devid}")
+        self.backend = StorePath(f"/local/domain/{host}/backend/console/{domid}/{devid}")
         self.events = LoopbackEventChannels(folder, domid)
         self.grants = LoopbackGrants(folder, domid)
         self.page = None
 
     async def probe(self):
         """Offer a ring, as a driver does that has found a device in state 1."""
-        self.reference, self.page = self.grants.grant(0)
+        self.reference, self.page = self.grants.grant(self.host)
         self.ring = Frontend(self.page.view)
-        self.port = self.events.offer(0)
+        self.port = self.events.offer(self.host)
         await self.store.write(self.home / "ring-ref", str(self.reference))
         await self.store.write(self.home / "port", str(self.port))
         await self.say(3)
@@ -46,7 +46,8 @@ class Guest:
         signalled = asyncio.Event()
         loop.add_reader(self.events.fileno(), signalled.set)
         try:
-            await asyncio.wait_for(signalled.wait(), 5)
+            async with asyncio.timeout(5):  # wait_for may lose a cancellation
+                await signalled.wait()
         finally:
             loop.remove_reader(self.events.fileno())
         self.events.unmask(self.events.pending())

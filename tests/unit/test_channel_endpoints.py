@@ -7,6 +7,7 @@ import resource
 import select
 import socket
 import stat
+import subprocess
 import termios
 import tty
 from pathlib import Path
@@ -415,6 +416,36 @@ async def test_a_full_disk_costs_what_it_does_not_take(join, tmp_path, caplog):
     assert (log.spool.delivered, log.spool.dropped) == (1005, 1700)
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "xenwire-test", place]
+    if os.getuid() or subprocess.run(mount, check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("only root may mount a file system, and not everywhere")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+async def test_a_disk_that_is_full(join, small_disk, caplog):
+    log = await join(ChannelKind.PATH, small_disk / "log")
+    for _ in range(50):
+        log.say(bytes(2000))
+    size = (small_disk / "log").stat().st_size
+    assert size == 65536
+    assert (log.spool.delivered, log.spool.dropped, len(log.spool)) == (size, 100_000 - size, 0)
+    (warning,) = caplog.messages
+    assert "No space left on device" in warning
+    os.truncate(small_disk / "log", 0)
+    log.say(b"there is room again")
+    assert (small_disk / "log").read_bytes() == b"there is room again"
+    for _ in range(50):
+        log.say(bytes(2000))
+    assert len(caplog.messages) == 2
+    log.endpoint.close()
+
+
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("other"), os.mkdir, os.mkfifo])
 async def test_what_is_put_in_a_logs_place_is_not_written_to(join, tmp_path, make):
     (tmp_path / "other").write_bytes(b"precious")
@@ -791,6 +822,20 @@ async def test_a_guest_that_blocks_goes_on(join, tmp_path, kind):
         assert await read(terminal, len(data)) == data
         os.close(terminal)
     assert wire.spool.dropped == 0
+
+
+async def test_a_guest_that_writes_as_fast_as_it_is_read_leaves_turns_to_others(join, tmp_path):
+    wire = await join(ChannelKind.PATH, tmp_path / "log")
+    deliver = wire.wire.endpoint.deliver
+
+    def deliver_and_refill():
+        deliver()
+        wire.guest.says[:] = bytes(TURN)
+
+    wire.wire.endpoint.deliver = deliver_and_refill
+    wire.guest.says[:] = bytes(TURN)
+    assert wire.wire.turn()
+    assert wire.spool.appended == 8 * TURN
 
 
 async def test_hold(join, tmp_path):

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from frontend import eventually
@@ -13,13 +14,16 @@ from hypothesis import strategies as st
 
 from xenwire.channels import handover
 from xenwire.channels.attach import attach, detach, detach_all
+from xenwire.channels.endpoints.socket import SocketEndpoint
 from xenwire.channels.guest import identity
 from xenwire.channels.handover import Handover, fetch
 from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, read_channels
+from xenwire.channels.options import PLAIN
 from xenwire.channels.plug import PluggedChannels
 from xenwire.channels.qemuend import QemuEnd, QemuGuests
 from xenwire.channels.server import ChannelServer
 from xenwire.channels.spool import HEADER, Spool
+from xenwire.channels.wire import Wire
 from xenwire.errors import Conflict, TimedOut, Unreachable, XenwireError
 from xenwire.qemu.launch import Launch
 from xenwire.qemu.qmp.client import QmpError
@@ -58,6 +62,28 @@ def end_of(stream, spool, number=1, ready=lambda: True):
     end._stream.setblocking(False)
     end.adopt(spool, identity(number))
     return end
+
+
+async def test_a_guest_that_is_to_wait_costs_nothing(pair):
+    """Its stream is readable all the time."""
+    ours, qemu = pair
+    spool, turns = new_spool(4096), 0
+
+    def turn():
+        nonlocal turns
+        turns += 1
+        return wire.turn()
+
+    endpoint = SocketEndpoint(Path("never opened"), spool, PLAIN, turn)
+    wire = Wire(endpoint, spool, block=True)
+    wire.guest = end = end_of(ours, spool, ready=turn)
+    qemu.send(bytes(16384))
+    turn()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert turns == 1
+    assert spool.dropped == 0
+    end.close()
 
 
 async def test_output_and_input(pair):

@@ -9,70 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from channel_host import channel, connected
 from frontend import UUID, Guest, attach, eventually
 
-from xenwire.channels.keys import OUR_TYPE, Channel
 from xenwire.channels.options import Options
 from xenwire.channels.persistent import Remembered, forget, remember
-from xenwire.channels.ringend import Rings
-from xenwire.channels.server import ChannelServer
 from xenwire.channels.spool import HEADER
 from xenwire.channels.statistics import ChannelStatistics
-from xenwire.hypervisor.loopback import LoopbackEventChannels, LoopbackGrants
-from xenwire.types import ChannelKind, ChannelName, DevId, DomId
-
-
-def channel(kind, path=None, devid=1, domid=5):
-    return Channel(
-        DomId(domid),
-        DevId(devid),
-        ChannelName(f"org.example.{devid}"),
-        kind,
-        None if path is None else str(path),
-        type=OUR_TYPE,
-    )
-
-
-class Backend:
-    """A server that can be killed and started again."""
-
-    def __init__(self, store, folder):
-        self.store, self.folder = store, folder
-        self.task = None
-
-    async def start(self):
-        self.events = LoopbackEventChannels(self.folder, 0)
-        grants = LoopbackGrants(self.folder, 0)
-        (self.folder / "spools").mkdir(exist_ok=True)
-        self.server = ChannelServer(self.store, Rings(self.events, grants), self.folder / "spools")
-        ready = asyncio.Event()
-        self.task = asyncio.create_task(self.server.run(ready.set))
-        await ready.wait()
-
-    async def stop(self):
-        self.task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.task
-        self.events.close()
-
-
-@pytest.fixture
-async def backend(store, tmp_path):
-    backend = Backend(store, tmp_path)
-    await backend.start()
-    yield backend
-    await backend.stop()
-
-
-@pytest.fixture
-async def guest(store, tmp_path):
-    guest = Guest(store, tmp_path)
-    yield guest
-    guest.close()
-
-
-async def connected(path):
-    return await asyncio.open_unix_connection(path)
+from xenwire.types import ChannelKind, ChannelName
 
 
 async def test_the_whole_handshake(store, backend, guest, tmp_path):
@@ -299,23 +243,55 @@ async def test_nodes_that_vanish(store, backend, guest, tmp_path):
     assert not await store.exists("/local/domain/0/backend/console/5")
 
 
-@pytest.mark.parametrize(
-    ("reference", "port"), [("0", "1"), ("-1", "1"), ("9", "0"), ("x", "1"), ("999", "1")]
-)
-async def test_a_ring_that_cannot_be(store, backend, guest, tmp_path, reference, port):
+BAD_OFFERS = [
+    *((reference, "1") for reference in ("0", "1", "7", "-1", "x", "999", "4294967296", "9" * 2000)),
+    *(
+        ("a ring", port)
+        for port in ("0", "x", "131072", "4294967297", "9" * 2000, "not offered", "another's")
+    ),
+]
+
+
+@pytest.mark.parametrize(("reference", "port"), BAD_OFFERS, ids=lambda told: told[:12])
+async def test_a_ring_that_cannot_be(store, backend, guest, tmp_path, caplog, reference, port):
     await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
     await guest.until(2)
-    await store.write(guest.home / "ring-ref", reference)
+    ring, page = guest.grants.grant(0)
+    port = {"not offered": "99", "another's": str(guest.events.offer(7))}.get(port, port)
+    await store.write(guest.home / "ring-ref", str(ring) if reference == "a ring" else reference)
     await store.write(guest.home / "port", port)
     await guest.say(3)
-    await eventually(lambda: any(c.error for c in backend.server.channels()))
+    await guest.until(5)
+    assert told(backend).error
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert backend.grants.mapped == 0
+    await guest.say(6)
+    await guest.until(6)
     await guest.say(1)
     await guest.until(2)
     await guest.connect()
+    assert told(backend).error is None
     reader, writer = await connected(tmp_path / "s")
     await guest.write(b"better")
     assert await reader.readexactly(6) == b"better"
     writer.close()
+    page.unmap()
+
+
+@pytest.mark.parametrize(("key", "value"), [("ring-ref", "7"), ("port", "x"), ("ring-ref", "999")])
+async def test_a_ring_that_becomes_another_that_cannot_be(store, backend, guest, tmp_path, key, value):
+    await attach(store, channel(ChannelKind.PATH, tmp_path / "log"))
+    await guest.until(2)
+    await guest.connect()
+    guest.ring.output.put(b"of no event")
+    await store.write(guest.home / key, value)
+    await guest.say(4)
+    await guest.until(5)
+    assert told(backend).error
+    assert backend.grants.mapped == 0
+    assert (tmp_path / "log").read_bytes() == b"of no event"
+    await guest.say(6)
+    await guest.until(6)
 
 
 async def test_a_broken_ring_harms_no_other(store, backend, guest, tmp_path):

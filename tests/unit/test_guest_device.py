@@ -88,6 +88,19 @@ def test_no_echo_and_every_byte(pty):
         assert not select.select([controller], [], [], 0)[0]
 
 
+def test_what_waits_before_it_is_opened_is_kept(pty):
+    """A line, and no end of one. Raw mode is set without a flush. Who holds it open plays the kernel."""
+    controller, path = pty
+    kernel = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    os.write(controller, b"a line\nand the beginning of ano")
+    assert read_exactly(controller, 32)  # it is still cooked: it gives back what comes
+    with Device(path) as device:
+        os.write(controller, b"ther\r\x03\x04\n")
+        assert read_exactly(device.fileno(), 39) == b"a line\nand the beginning of another\r\x03\x04\n"
+        assert not select.select([controller], [], [], 0)[0]
+    os.close(kernel)
+
+
 def test_the_whole_of_a_cooked_line_discipline_is_undone(pty):
     """Whatever an earlier program has set."""
     modes = termios.tcgetattr(pty[0])

@@ -103,6 +103,81 @@ def test_a_ring_is_taken_over_where_it_stands():
     assert guest.output.room() == OUT_SIZE - 3
 
 
+class Shifty:
+    """A page whose indexes are other ones at each load, as a guest can have it; loads are counted."""
+
+    def __init__(self, told):
+        self.page = new_page()
+        self.words = self.page.cast("I")
+        self.told = {word: iter(values) for word, values in told.items()}
+        self.loads = []
+
+    def cast(self, layout):
+        return self
+
+    def __getitem__(self, key):
+        if isinstance(key, slice):
+            return self.page[key]
+        self.loads.append(key)
+        return next(self.told[key], 0xDEAD_BEEF) if key in self.told else self.words[key]
+
+    def __setitem__(self, key, value):
+        if isinstance(key, slice):
+            self.page[key] = value
+        else:
+            self.words[key] = value
+
+
+def test_what_was_checked_is_what_counts():
+    """Of an index one copy is taken: 10 bytes were there, and 10 are given, whatever it says by then."""
+    page = Shifty({OUT_PROD: [10, 10, 2048, 3000]})
+    host = Backend(page)
+    page.page[1024:3072] = b"x" * 10 + b"old" * 679 + b"!"
+    page.loads.clear()
+    assert host.output.peek(100) == b"x" * 10
+    assert page.loads == [OUT_PROD]
+    host.output.consume(10)
+    assert page.loads == [OUT_PROD]
+    assert host.output.peek(5000) == b""
+    assert len(host.output.peek(5000)) == 2038
+    with pytest.raises(ProtocolError, match="broke it"):
+        host.output.peek(5000)
+
+
+def test_room_that_was_checked_is_what_is_filled():
+    page = Shifty({IN_CONS: [0, 1000, 5000]})
+    host = Backend(page)
+    page.loads.clear()
+    assert host.input.put(b"a" * 5000) == IN_SIZE
+    assert page.loads == [IN_CONS]
+    assert bytes(page.page[IN_SIZE : IN_SIZE + 8]) == bytes(8)
+    assert host.input.put(b"b" * 5000) == 1000
+    with pytest.raises(ProtocolError, match="broke it"):
+        host.input.put(b"c")
+    assert page.loads == [IN_CONS] * 3
+    assert bytes(page.page[IN_SIZE : IN_SIZE + 2048]) == bytes(2048)
+
+
+@pytest.mark.parametrize("liar", [{OUT_PROD: range(0, 1 << 32, 1700)}, {IN_CONS: range(0, 1 << 32, 500)}])
+def test_indexes_that_never_stand_still(liar):
+    """Each use is sound or refused; what lies beside the buffers is never touched."""
+    page = Shifty(liar)
+    host = Backend(page)
+    page.page[3088:] = b"\xaa" * (PAGE_SIZE - 3088)
+    refused = 0
+    for _ in range(200):
+        try:
+            data = host.output.peek(1500)
+            assert len(data) <= 1500
+            host.output.consume(len(data))
+            assert host.input.put(b"z" * 400) <= 400
+        except ProtocolError:
+            refused += 1
+            host = Backend(page)  # as a guest that begins anew
+    assert refused
+    assert bytes(page.page[3088:]) == b"\xaa" * (PAGE_SIZE - 3088)
+
+
 def test_the_connection_byte():
     page = new_page()
     host = Backend(page)

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Container, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, backends_of, read_names
+from xenwire.channels.keys import (
+    OUR_TYPE,
+    Channel,
+    XenbusState,
+    backend_domids,
+    backends_of,
+    copy_of,
+    frontend_of,
+)
 from xenwire.channels.nodes import parse_error
 from xenwire.channels.persistent import forget, uuid_of
-from xenwire.errors import Conflict, NotFound, TimedOut
-from xenwire.types import DOM0, DevId, StorePath
+from xenwire.errors import Conflict, NotFound, TimedOut, XenwireError
+from xenwire.types import DOM0, DevId, DomId, StorePath
 from xenwire.xenstore import Store, Transaction
 
 __all__ = ["MOST_CHANNELS", "attach", "detach", "detach_all", "show", "wait_served"]
@@ -46,6 +53,8 @@ async def attach(
     """
     channel.options.check(channel.kind)
     attached = await store.transact(lambda t: _write(t, channel, most))
+    if isinstance(attached, Conflict):
+        raise attached
     try:
         return await wait_served(store, attached, states=states, timeout=timeout)
     except BaseException:
@@ -58,7 +67,8 @@ async def wait_served(
 ) -> Channel:
     """Wait until a channel's backend is in one of `states`, and give the channel as it stands then.
 
-    Raises the error that its backend tells of, such as a path that is in use, and TimedOut.
+    Raises the error that its backend tells of, such as a path that is in use, XenwireError for a guest whose
+    ring cannot be joined, and TimedOut.
     """
     state, tty = XenbusState.UNKNOWN, None
     paths = [channel.backend / "error", channel.backend / "state", channel.frontend / "tty"]
@@ -71,11 +81,18 @@ async def wait_served(
                 state = XenbusState.parse(told)
                 if state in states:
                     break
+                if state is XenbusState.CLOSING:
+                    raise XenwireError(
+                        f"channel {channel.name} of domain {channel.domid} is not served",
+                        reason="its guest offers no ring that can be joined",
+                        hint="see what `xenwire serve` says",
+                    )
     except TimeoutError:
+        where = "" if channel.backend_domid == DOM0 else f" in domain {channel.backend_domid}"
         raise TimedOut(
             f"channel {channel.name} of domain {channel.domid} is not served",
-            reason=f"waited {timeout:g} s for its backend, which is in state {int(state)}",
-            hint="see what `xenwire serve` says",
+            reason=f"waited {timeout:g} s for its backend{where}, which is in state {int(state)}",
+            hint=f"see what `xenwire serve` says{where}",
         ) from None
     return replace(channel, state=state, tty=os.fsdecode(tty) if tty else None)
 
@@ -136,25 +153,38 @@ async def show(t: Transaction, channel: Channel) -> None:
 
 async def _remove(t: Transaction, channel: Channel) -> None:
     """Remove a channel's nodes."""
-    copy = StorePath(f"/libxl/{channel.domid}/device/console/{channel.devid}")
-    for path in (channel.frontend, channel.backend, copy):
-        with suppress(NotFound):
-            await t.rm(path)
+    await t.discard(channel.frontend, channel.backend, copy_of(channel.domid, channel.devid))
+    # Dom0's has the primary console as long as the domain lives; libxl removes that.
+    if channel.backend_domid != DOM0 and not await t.names(channel.backend.parent):
+        await t.discard(channel.backend.parent)
 
 
 async def _remove_ours(t: Transaction, channel: Channel) -> None:
     """Remove a channel's nodes, unless another toolstack has taken its number meanwhile."""
     if await t.get(channel.backend / "type") == OUR_TYPE.encode():
         await _remove(t, channel)
+    elif not await t.exists(f"/local/domain/{channel.backend_domid}"):  # its driver domain has ended
+        await t.discard(channel.frontend, copy_of(channel.domid, channel.devid))
 
 
-async def _write(t: Transaction, channel: Channel, most: int) -> Channel:
+async def _orphans(t: Transaction, domid: DomId, served_by: Mapping[DevId, DomId]) -> list[DevId]:
+    """Give those of a domain's channels whose driver domain is no more.
+
+    The store has removed what that domain owned: the backend, and the frontend's name.
+    """
+    elsewhere = [(devid, where) for devid, where in served_by.items() if where != DOM0]
+    backends = await t.get_all(backends_of(domid, where) / devid for devid, where in elsewhere)
+    return [devid for (devid, _), backend in zip(elsewhere, backends, strict=True) if backend is None]
+
+
+async def _write(t: Transaction, channel: Channel, most: int) -> Channel | Conflict:
+    """Write a channel's nodes, and remove those of orphans. Give an error where only that makes room."""
     home = StorePath(f"/local/domain/{channel.domid}")
     message = f"cannot attach channel {channel.name!r}"
-    domain, backend_domain, names, frontends, backends = await asyncio.gather(
+    domain, backend_domain, served_by, frontends, backends = await asyncio.gather(
         t.exists(home),
         t.exists(f"/local/domain/{channel.backend_domid}"),
-        read_names(t, channel.domid),
+        backend_domids(t, channel.domid),
         t.names(home / "device" / "console"),
         t.names(backends_of(channel.domid, channel.backend_domid)),
     )
@@ -162,18 +192,27 @@ async def _write(t: Transaction, channel: Channel, most: int) -> Channel:
         raise NotFound(message, reason=f"there is no domain {channel.domid}", hint="see: xenwire list")
     if channel.backend_domid != DOM0 and not backend_domain:
         raise NotFound(message, reason=f"there is no domain {channel.backend_domid}, where it is to end")
-    if channel.name in names:
+    folders = [backends_of(channel.domid, where) / devid for devid, where in served_by.items()]
+    if channel.name.encode() in await t.get_all(folder / "name" for folder in folders):
         raise Conflict(message, reason=f"domain {channel.domid} has a channel of this name")
-    taken = {*frontends, *backends}
+    taken = {*frontends, *backends, *map(str, served_by)}
     free = [n for n in range(1, most + 1) if str(n) not in taken]
     devid = channel.devid or (free[0] if free else 0)
+    # Their numbers are not for this one: a guest that has not seen them go would take it for one of them.
+    orphans = await _orphans(t, channel.domid, served_by)
+    for orphan in orphans:
+        await t.discard(frontend_of(channel.domid, orphan), copy_of(channel.domid, orphan))
     if devid not in free:
-        raise Conflict(
+        error = Conflict(
             message,
             reason=f"number {devid} is in use, or over {most}"
             if devid
             else f"domain {channel.domid} has {most} channels already, as many as its guest can have",
         )
+        if not orphans:
+            raise error
+        error.hint = f"try again: {len(orphans)} of them, whose driver domain has ended, have gone by now"
+        return error
     attached = replace(channel, devid=DevId(devid), type=OUR_TYPE)
     await t.write_all(attached.nodes())
     return attached

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
+from xenwire.channels.nodes import read_readable
 from xenwire.channels.options import PLAIN, Options
 from xenwire.errors import XenwireError
 from xenwire.types import DOM0, ChannelKind, ChannelName, DevId, DomId, StorePath
@@ -30,11 +31,12 @@ __all__ = [
     "QEMU_TYPE",
     "Channel",
     "XenbusState",
+    "backend_domids",
     "backends_of",
+    "copy_of",
     "frontend_of",
     "read_channel",
     "read_channels",
-    "read_names",
 ]
 
 OUTPUT_LIMIT: Final = 1048576
@@ -137,10 +139,14 @@ class Channel:
             yield Node(self.backend / key, value)
         if self.type == OUR_TYPE:
             yield Node(self.backend / "type", self.type)
+            if self.backend_domid != DOM0:
+                # Another domain may own a thousand nodes, these among them; then it can still write to them,
+                # but make no new ones.
+                yield Node(self.backend / "generation", "0")
         for key, value in self.options.nodes():
             yield Node(self.backend / key, value)
 
-        copy = StorePath(f"/libxl/{self.domid}/device/console/{self.devid}")
+        copy = copy_of(self.domid, self.devid)
         yield Node(copy, "", Permissions.parse("n0"))
         yield Node(copy / "backend", self.backend)
         for key, value in self._backend_keys():
@@ -170,24 +176,26 @@ def frontend_of(domid: DomId, devid: DevId) -> StorePath:
     return StorePath(f"/local/domain/{domid}/device/console/{devid}")
 
 
-async def _backend_domids(store: Nodes, domid: DomId) -> dict[DevId, DomId]:
+def copy_of(domid: DomId, devid: DevId) -> StorePath:
+    """Give libxl's own directory of a guest's console."""
+    return _copies_of(domid) / devid
+
+
+def _copies_of(domid: DomId) -> StorePath:
+    return StorePath(f"/libxl/{domid}/device/console")
+
+
+async def backend_domids(store: Nodes, domid: DomId) -> dict[DevId, DomId]:
     """Find the consoles of a domain, and where each is served."""
     # Those that another domain serves are only in the toolstack's copy, which no guest can write.
-    copies = StorePath(f"/libxl/{domid}/device/console")
+    copies = _copies_of(domid)
     ours, copied = await asyncio.gather(store.names(backends_of(domid)), store.names(copies))
     found = {DevId(name): DOM0 for name in ours if name.isdecimal()}
-    for path in await store.get_all(copies / name / "backend" for name in copied):
+    others = [name for name in copied if name not in ours]
+    for path in await store.get_all(copies / name / "backend" for name in others):
         if served := _BACKEND.fullmatch((path or b"").decode("ascii", "replace")):
             found[DevId(served[2])] = DomId(served[1])
     return found
-
-
-async def read_names(store: Nodes, domid: DomId) -> set[str]:
-    """Read the names of a domain's channels."""
-    backends = await _backend_domids(store, domid)
-    paths = [backends_of(domid, where) / devid / "name" for devid, where in backends.items()]
-    names = await store.get_all(paths)
-    return {name.decode("utf-8", "replace") for name in names if name}
 
 
 async def read_channels(store: Nodes, domid: DomId) -> list[Channel]:
@@ -195,7 +203,7 @@ async def read_channels(store: Nodes, domid: DomId) -> list[Channel]:
 
     Consoles without a name are none. Raises XenwireError for a channel whose nodes make no sense.
     """
-    backends = await _backend_domids(store, domid)
+    backends = await backend_domids(store, domid)
     found = await asyncio.gather(
         *(read_channel(store, domid, devid, backend) for devid, backend in sorted(backends.items()))
     )
@@ -208,8 +216,9 @@ async def read_channel(
     """Read one channel back; None if it is a console without a name. Raises as `read_channels`."""
     backend = backends_of(domid, backend_domid) / devid
     frontend = frontend_of(domid, devid)
-    paths = [*(backend / key for key in _KEYS), frontend / "tty"]
-    *values, tty = await store.get_all(paths)
+    values, (tty,) = await asyncio.gather(
+        store.get_all(backend / key for key in _KEYS), read_readable(store, [frontend / "tty"])
+    )
     found = {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
     told = {key: value.decode("utf-8", "replace") for key, value in found.items()}
     if "name" not in told:
@@ -220,6 +229,8 @@ async def read_channel(
         raise XenwireError(f"channel {name!r} of domain {domid} has an unknown kind", reason=f"kind {kind!r}")
     if path is None and kind in (ChannelKind.PATH, ChannelKind.SOCKET):
         raise XenwireError(f"channel {name!r} of domain {domid} has no path", reason=f"kind {kind} needs one")
+    if path is not None and b"\0" in path:
+        raise XenwireError(f"channel {name!r} of domain {domid} has a path that cannot be", reason=repr(path))
     return Channel(
         domid,
         devid,

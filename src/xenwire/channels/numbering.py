@@ -20,12 +20,12 @@ from xenwire.types import ChannelKind, ChannelName, DevId, DomId
 __all__ = ["assign_devids"]
 
 
-def assign_devids(configs: Iterable[DeviceChannel], domid: DomId) -> list[Channel]:
+def assign_devids(configs: Iterable[DeviceChannel], domid: DomId, most: int = LAST_DEVID) -> list[Channel]:
     """Number a domain's channels: as they ask, else the lowest free from 1. 0 is the primary console.
 
-    Relative paths count from this process's folder. Raises UsageError for a channel without a proper name,
-    without a kind or without the path that its kind needs; Conflict for a name or a number asked for twice,
-    the number 0, or one over 30.
+    `most`: the highest number that this guest can have. Relative paths count from this process's folder.
+    Raises UsageError for a channel without a proper name, without a kind or without the path that its kind
+    needs; Conflict for a name or a number asked for twice, the number 0, or one over `most`.
     """
     configs = list(configs)
     names: set[str] = set()
@@ -38,22 +38,22 @@ def assign_devids(configs: Iterable[DeviceChannel], domid: DomId) -> list[Channe
             )
         names.add(name)
         if config.devid != -1:
-            if config.devid in taken or not 1 <= config.devid <= LAST_DEVID:
+            if config.devid in taken or not 1 <= config.devid <= most:
                 raise Conflict(
                     f"channel {name!r} cannot have devid {config.devid}",
                     reason="0 is the primary console"
                     if config.devid == 0
-                    else f"another channel has it, or it is over {LAST_DEVID}",
+                    else f"another channel has it, or it is over {most}",
                     hint="leave devid out: the lowest free number is taken",
                 )
             taken.add(config.devid)
-    free = (n for n in range(1, LAST_DEVID + 1) if n not in taken)
+    free = (n for n in range(1, most + 1) if n not in taken)
     channels = []
     for config in configs:
         devid = next(free, None) if config.devid == -1 else config.devid
         if devid is None:
             raise Conflict(
-                f"there is no room for channel {config.name!r}", reason=f"a guest has at most {LAST_DEVID}"
+                f"there is no room for channel {config.name!r}", reason=f"a guest has at most {most}"
             )
         kind, path = _endpoint(config)
         place = None if path is None else str(Path(path).absolute())

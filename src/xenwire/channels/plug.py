@@ -6,6 +6,7 @@ channels' backends:
     the backend                         what is done                              frontend's state then
     of a new domain, or in state 2, 4   plug the port in, say where its stream is 3
                                         the guest opens the port                  4
+                                        the guest resets                          3
     offline, or gone                    unplug the port, end the stream           6
 """
 
@@ -51,6 +52,8 @@ class _Port:
     channel: Channel
     stream: Handover
     opened: bool = False
+    resets: int = 0
+    """How often the guest has reset with the port open: firmware may do so many times a boot."""
     deleted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -86,6 +89,11 @@ class PluggedChannels:
             case "VSERPORT_CHANGE" if port := self._ports.get(str(event.data.get("id"))):
                 if event.data.get("open") is True and not port.opened:
                     port.opened = True
+                    await self._tell(port)
+            case "RESET":
+                for port in [port for port in self._ports.values() if port.opened]:
+                    port.opened = False
+                    port.resets += 1
                     await self._tell(port)
             case "DEVICE_DELETED" if port := self._ports.get(str(event.data.get("device"))):
                 port.deleted.set()
@@ -181,6 +189,8 @@ class PluggedChannels:
         async def tell(t: Transaction) -> None:
             if await t.exists(channel.backend) and await t.exists(channel.frontend):
                 state = XenbusState.CONNECTED if port.opened else XenbusState.INITIALISED
+                if port.resets:
+                    await t.write(channel.backend / "resets", str(port.resets))
                 await t.write(channel.backend / "chardev", str(port.stream.path))
                 await t.write(channel.frontend / "state", str(int(state)))
 

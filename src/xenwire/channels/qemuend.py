@@ -111,20 +111,22 @@ class QemuGuests(Guests):
 
     async def offer(self, store: Nodes, channel: Channel, uuid: str) -> Offer | None:
         """Read where the device model hands the stream over."""
-        path = await store.get(channel.backend / "chardev")
-        return _Stream(uuid, channel.devid, Path(os.fsdecode(path))) if path else None
+        path, resets = await store.get_all([channel.backend / "chardev", channel.backend / "resets"])
+        return _Stream(uuid, channel.devid, Path(os.fsdecode(path)), resets or b"") if path else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream(Offer):
-    """A stream, by the socket where it is handed over."""
+    """A stream, by the socket where it is handed over. Who has reset begins anew at the same one."""
 
     uuid: str
     devid: int
     path: Path
+    resets: bytes
 
     async def join(self, spool: Spool, ready: Callable[[], bool]) -> QemuEnd:
         stream = await fetch(self.path)
         end = QemuEnd(stream, ready)
-        end.adopt(spool, identity(self.uuid, self.devid, os.fstat(stream.fileno()).st_ino))
+        inode = os.fstat(stream.fileno()).st_ino
+        end.adopt(spool, identity(self.uuid, self.devid, inode, self.resets))
         return end

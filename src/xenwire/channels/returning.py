@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from xenwire.channels.attach import attach, show
 from xenwire.channels.keys import OUR_TYPE, Channel, XenbusState, read_channels
 from xenwire.channels.persistent import PERSISTENT, forget, known, remember, remembered, uuid_of
-from xenwire.errors import Conflict, NotFound, TimedOut, XenwireError
+from xenwire.errors import Conflict, TimedOut, XenwireError
 from xenwire.types import DevId, DomId
 from xenwire.xenstore.errors import StoreClosed
 
@@ -185,8 +185,7 @@ class Returning:
     @asynccontextmanager
     async def _hide(self, channel: Channel) -> AsyncIterator[None]:
         """Hide a channel from its guest. Its host end stays, with its clients."""
-        with suppress(NotFound):
-            await self._store.rm(channel.frontend)
+        await self._store.discard(channel.frontend)
         try:
             yield
         finally:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.guest import GuestEnd, Guests, Offer, identity
+from xenwire.channels.nodes import read_readable
 from xenwire.channels.pace import Pace
 from xenwire.channels.spool import Spool
 from xenwire.hypervisor import EventChannels, Grants, Page
@@ -94,7 +95,7 @@ class Rings(Guests):
 
     async def offer(self, store: Nodes, channel: Channel, uuid: str) -> Offer | None:
         """Read the ring's reference and port: nothing that a guest writes is taken on trust."""
-        told = await store.get_all([channel.frontend / "ring-ref", channel.frontend / "port"])
+        told = await read_readable(store, [channel.frontend / "ring-ref", channel.frontend / "port"])
         reference, port = _number(told[0], _REFERENCES), _number(told[1], _PORTS)
         if reference is None or port is None:
             return None
@@ -126,14 +127,16 @@ class Rings(Guests):
             joined = self._joined.get(port)
             if joined is None:
                 continue
-            if not joined.ready() and (wait := joined.pace.spend(loop.time())):
-                loop.call_later(wait, self._unmask, port)
+            moved = joined.ready()
+            if not (moved or joined.moved) and (wait := joined.pace.spend(loop.time())):
+                loop.call_later(wait, self._unmask, port, joined)
             else:
                 unmask.append(port)
+            joined.moved = moved
         self.events.unmask(port for port in unmask if port in self._joined)
 
-    def _unmask(self, port: int) -> None:
-        if port in self._joined:
+    def _unmask(self, port: int, joined: _Joined) -> None:
+        if self._joined.get(port) is joined:  # numbers come again
             self.events.unmask([port])
 
 
@@ -142,6 +145,8 @@ class _Joined:
     """What is kept of an event channel."""
 
     ready: Callable[[], bool]
+    moved: bool = True
+    """Whether the last event was with bytes: then the next may be of what went with them."""
     pace: Pace = field(default_factory=lambda: Pace(*_EVENTS))
 
 

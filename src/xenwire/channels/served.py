@@ -1,9 +1,11 @@
 """One channel that we serve: the backend's side of the xenbus handshake.
 
     state found   frontend            what is done                              state then
-    1             any                 open the host end, tell its pty           2
+    1             3 or 4              open the host end, tell its pty, join     4
+    1             another             the first of these                        2
     2             3 or 4              join the guest's end                      4
     4             3 or 4, new end     leave the old end for the new one         4
+    1, 2, 4       3 or 4, and no end  take what is left, say so in the log      5
     4             5                   take what is left, stop the input         5
     4, 5          6, 1 or gone        take what is left, leave the guest's end  6
     6             1, and online       -                                         2
@@ -19,15 +21,14 @@ After a restart the states are found as they were left, and gone on from there: 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.channellog import ChannelLog
 from xenwire.channels.guest import Guests, Offer
 from xenwire.channels.keys import Channel, XenbusState
-from xenwire.channels.nodes import write_key
+from xenwire.channels.nodes import read_readable, write_key
 from xenwire.channels.wire import Wire
-from xenwire.errors import Denied, NotFound, ProtocolError, TimedOut, Unreachable, XenwireError
+from xenwire.errors import ProtocolError, TimedOut, Unreachable, XenwireError
 from xenwire.types import ChannelKind
 from xenwire.xenstore.node import Node
 
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ServedChannel"]
 
+_READY: Final = (XenbusState.INITIALISED, XenbusState.CONNECTED)
+"""What a frontend says that offers an end."""
 _AWAY: Final = (XenbusState.CLOSED, XenbusState.UNKNOWN, XenbusState.INITIALISING)
 """What a frontend says, or does not say, that has let go of its end."""
 
 _DETACH_TIMEOUT: Final = 10.0  # seconds that a guest has to let go, as libxl gives it
-_LAST_TURNS: Final = 256
+_LAST_TURNS: Final = 32
 """Turns that a guest has for its last words: more than a ring or a socket holds, and not for ever."""
 
 
@@ -75,10 +78,10 @@ class ServedChannel:
         backend = self.channel.backend
         (ours, told, error), guests = await asyncio.gather(
             self._store.get_all([backend / "state", backend / "online", backend / "error"]),
-            self._frontend_state(),
+            read_readable(self._store, [self.channel.frontend / "state"]),
         )
         state = self._state = XenbusState.parse(ours)
-        guest, online = XenbusState.parse(guests), told == b"1"
+        guest, online = XenbusState.parse(guests[0]), told == b"1"
         if not online or self._opened:
             return await self._follow(state, guest, online=online)
         try:
@@ -94,11 +97,12 @@ class ServedChannel:
         """Do what the states ask for."""
         match state:
             case XenbusState.INITIALISING if online:
-                if await self._set(XenbusState.INIT_WAIT):
-                    await self._connect_when_ready(guest)
+                await self._connect_when_ready(guest)
+                if self._state is XenbusState.INITIALISING:
+                    await self._set(XenbusState.INIT_WAIT)
             case XenbusState.INIT_WAIT:
                 await self._connect_when_ready(guest)
-            case XenbusState.CONNECTED if guest in (XenbusState.INITIALISED, XenbusState.CONNECTED):
+            case XenbusState.CONNECTED if guest in _READY:
                 if await self._connect():
                     await self._tell_generation()
             case XenbusState.CONNECTED if guest is XenbusState.CLOSING:
@@ -138,13 +142,12 @@ class ServedChannel:
         await self.wire.endpoint.open()
         self._opened = True
         if failed_before:
-            with suppress(NotFound):
-                await self._store.rm(self.channel.backend / "error")
+            await self._store.discard(self.channel.backend / "error")
         if self.channel.kind is ChannelKind.PTY and (place := self.wire.endpoint.place) is not None:
             await write_key(self._store, self.channel.frontend, "tty", place)
 
     async def _connect_when_ready(self, guest: XenbusState) -> None:
-        if guest in (XenbusState.INITIALISED, XenbusState.CONNECTED):
+        if guest in _READY:
             await self._connect()
             if self._joined is not None:
                 await self._set(XenbusState.CONNECTED, generation=str(self.wire.spool.generation))
@@ -155,11 +158,14 @@ class ServedChannel:
         Raises Unreachable and TimedOut if that may be tried again.
         """
         offer = await self._guests.offer(self._store, self.channel, self._uuid)
-        if offer is None:
-            self.broken = "the guest offers nothing that can be"
         if offer is not None and offer == self._joined:
             self.broken = None
-        if offer is None or offer == self._joined:
+            return False
+        self.last_turns()
+        if offer is None:
+            (state,) = await read_readable(self._store, [self.channel.frontend / "state"])
+            if XenbusState.parse(state) in _READY:  # else it is just going
+                await self._refuse("the guest offers nothing that can be")
             return False
         self._let_go()
         try:
@@ -167,21 +173,19 @@ class ServedChannel:
         except (Unreachable, TimedOut):
             raise
         except XenwireError as error:
-            self._log.warning("%s", error)
-            await self._set(XenbusState.CLOSING)
-            self.broken = str(error)
+            await self._refuse(str(error))
             return False
         self._joined, self.broken = offer, None
         # What the guest has written before is there, and no event may come for it.
         self.turn()
         return True
 
-    async def _frontend_state(self) -> bytes | None:
-        """Give the frontend's state. To a driver domain what is gone is not missing, but denied."""
-        try:
-            return await self._store.get(self.channel.frontend / "state")
-        except Denied:
-            return None
+    async def _refuse(self, reason: str) -> None:
+        """Have a guest begin anew that offers no end which can be joined."""
+        self._let_go()
+        self._log.warning("%s", reason)
+        self.broken = reason
+        await self._set(XenbusState.CLOSING)
 
     async def _tell_generation(self) -> None:
         """Say which of the guest's ends this is: by that clients learn that the guest has begun anew."""

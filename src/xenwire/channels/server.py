@@ -18,7 +18,7 @@ from xenwire.channels.channellog import ChannelLog
 from xenwire.channels.endpoints import make_endpoint
 from xenwire.channels.guest import Guests
 from xenwire.channels.keys import OUR_TYPE, OUTPUT_LIMIT, frontend_of, read_channel
-from xenwire.channels.nodes import write_error
+from xenwire.channels.nodes import read_readable, write_error
 from xenwire.channels.options import OPTIONS, Options
 from xenwire.channels.pace import Pace
 from xenwire.channels.persistent import PERSISTENT, remembered, uuid_of
@@ -234,15 +234,29 @@ class ChannelServer:
 
     async def _take_up(self, key: _Key, entry: _Entry, backend: StorePath) -> None:
         domid, devid = key
-        channel, options, limit, uuid = await asyncio.gather(
+        frontend = frontend_of(domid, devid)
+
+        begun = False
+
+        def changed() -> None:
+            nonlocal begun
+            if begun:
+                self._look_again(key)
+            begun = True  # the first event only says that the watch is there, and all is read after that
+
+        async def listen() -> None:
+            entry.listener = await self._store.listen(frontend, changed)
+
+        # It is asked for first, and so answered first: whatever fails, it is ended with the entry.
+        _, channel, options, limit, uuid = await asyncio.gather(
+            listen(),
             read_channel(self._store, domid, devid, self._domid),
             self._options(backend),
-            self._limit(backend, frontend_of(domid, devid)),
+            self._limit(backend, frontend),
             self._uuid(domid),
         )
         if channel is None:
             raise NotFound("the channel has no name", reason=f"no {backend / 'name'}")
-        entry.listener = await self._store.listen(channel.frontend, lambda: self._look_again(key))
         name = SpoolName(domid, devid, uuid, channel.name)
         await self._inherit(name, limit)
         entry.name = name
@@ -270,7 +284,7 @@ class ChannelServer:
 
     async def _limit(self, backend: StorePath, frontend: StorePath) -> int:
         """Give the bytes that are kept for a channel. What a guest could have forged may not ask for more."""
-        ours, theirs = await self._store.get_all([backend / "limit", frontend / "limit"])
+        ours, theirs = await read_readable(self._store, [backend / "limit", frontend / "limit"])
         return _number(ours) or min(_number(theirs) or OUTPUT_LIMIT, OUTPUT_LIMIT)
 
     async def _inherit(self, name: SpoolName, limit: int) -> None:

@@ -12,6 +12,8 @@ __all__ = ["Wire"]
 
 _INPUT: Final = 4096
 """Bytes that a guest is given before it is the others' turn."""
+_OUTPUT: Final = 8 * MOST_AT_ONCE
+"""Bytes that a guest may write before it is the others' turn."""
 
 
 class Wire:
@@ -40,17 +42,25 @@ class Wire:
         if self._block:
             self.endpoint.deliver()  # it may make the room for which the guest has waited
         taken = self._take_output(guest)
-        if taken:
-            guest.settle()  # it goes on while the endpoint has its bytes
-        self.endpoint.deliver()
+        if not taken:
+            self.endpoint.deliver()
         given = self._give_input(guest)
         guest.settle()
         return taken or given
 
     def _take_output(self, guest: GuestEnd) -> bool:
-        # All or nothing: what is left behind in a ring that was full is told by no event.
-        full = self._block and self.spool.room < MOST_AT_ONCE
-        return guest.take_output(self.spool, 0 if full else MOST_AT_ONCE) > 0
+        """Take what is there, and what the guest writes while the endpoint has its bytes."""
+        taken = 0
+        while taken < _OUTPUT:
+            # All or nothing: what is left behind in a ring that was full is told by no event.
+            full = self._block and self.spool.room < MOST_AT_ONCE
+            more = guest.take_output(self.spool, 0 if full else MOST_AT_ONCE)
+            if not more:
+                break
+            guest.settle()  # it goes on while the endpoint has its bytes
+            self.endpoint.deliver()
+            taken += more
+        return taken > 0
 
     def _give_input(self, guest: GuestEnd) -> bool:
         if self._hold and self.spool.appended == self.spool.began:

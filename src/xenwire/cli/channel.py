@@ -45,7 +45,8 @@ def channel() -> None:
 def list_channels(domain: str, host: str | None) -> None:
     """List the channels of DOMAIN: where on this host their bytes are, and how many they have carried.
 
-    Counts are bytes; - is what is not known, such as all counts of a channel that nobody serves.
+    Counts are bytes; - is what is not known, such as all counts of a channel that nobody serves, or that
+    another domain serves: BACKEND tells which, and the place is there.
     """
 
     async def main() -> tuple[list[dict[str, Any]], list[Channel]]:
@@ -59,7 +60,17 @@ def list_channels(domain: str, host: str | None) -> None:
 
     records, lost = run(main())
     failed = any(record["error"] is not None for record in records)
-    emit(records, (*_COLUMNS, *_COUNTS, *(["error"] if failed else [])), wide=_MORE)
+    elsewhere = [record["name"] for record in records if record["backend"] != DOM0]
+    emit(
+        records,
+        (*_COLUMNS, *(["backend"] if elsewhere else []), *_COUNTS, *(["error"] if failed else [])),
+        wide=_MORE,
+    )
+    if elsewhere:
+        note(
+            f"note: another domain serves {', '.join(elsewhere)}\n"
+            "  places are that domain's, and what was carried is told there"
+        )
     for channel in lost:
         note(
             f"warning: xl has lost channel {channel.name} of the domain's configuration\n"
@@ -252,6 +263,7 @@ def _described(channel: Channel) -> dict[str, Any]:
         "kind": str(channel.kind),
         "state": channel.state.name.lower(),
         "place": channel.place,
+        "backend": channel.backend_domid,
     }
 
 

@@ -7,7 +7,6 @@ import os
 import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 from xenwire.channels.attach import MOST_CHANNELS
@@ -60,17 +59,17 @@ async def serve(
                 confinement.complete()
                 spools.mkdir(mode=0o700, exist_ok=True)
                 returning = Returning(store, MOST_CHANNELS if xen else LAST_DEVID) if domid == DOM0 else None
-                await _run(store, server, returning, state_dir() / f"channels-{name}.json", ready)
+                await _run(store, server, returning, name, ready)
 
 
 async def _run(
     store: Store,
     server: ChannelServer,
     returning: Returning | None,
-    kept: Path,
+    name: str,
     ready: Callable[[], None],
 ) -> None:
-    """Serve, and have channels come back, of which `kept` tells after a boot; only dom0 may do that."""
+    """Serve, and have channels come back, of which a file tells after a boot; only dom0 may do that."""
 
     async def announce() -> None:
         if returning is not None:
@@ -80,6 +79,7 @@ async def _run(
     try:
         async with asyncio.TaskGroup() as tasks:
             if returning is not None:
+                kept = state_dir() / f"channels-{name}.json"
                 if await load(store, kept):
                     tasks.create_task(keep(store, kept))
                 tasks.create_task(returning.run())

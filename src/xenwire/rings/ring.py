@@ -78,7 +78,12 @@ class Consumer(_End):
 
     def peek(self, limit: int) -> bytes:
         """Copy up to `limit` bytes and leave them in the ring. Raises ProtocolError for a broken ring."""
-        first, second = self._pieces(self.index, min(self.available(), limit))
+        count = self.available()
+        if not count:
+            return b""
+        first, second = self._pieces(self.index, min(count, limit))
+        if second.start == second.stop:
+            return bytes(self._page[first])
         return bytes(self._page[first]) + bytes(self._page[second])
 
     def consume(self, count: int) -> None:

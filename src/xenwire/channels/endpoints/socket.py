@@ -72,8 +72,9 @@ class SocketEndpoint(Endpoint):
 
     def deliver(self) -> None:
         """Send each client what it takes at once."""
+        end = self.spool.appended
         for client in list(self._clients.values()):
-            if client.takes:
+            if client.takes and client.position < end:
                 self._send(client)
 
     def peek(self, limit: int) -> bytes:
@@ -172,11 +173,8 @@ class SocketEndpoint(Endpoint):
                 self._admit()
                 return
             client.position = spool.oldest
-        block = spool.read(client.position, BLOCK)
-        if not block:
-            return
         try:
-            client.position += client.connection.send(block)
+            client.position += client.connection.send(spool.read(client.position, BLOCK))
         except BlockingIOError:
             return
         except OSError:  # its end is told by an event of its own
@@ -191,8 +189,10 @@ class SocketEndpoint(Endpoint):
             return b""
         except OSError:
             data = b""
+        if len(data) < limit:
+            client.readable = False  # until an event tells of more
         if not data:
-            client.gives = client.readable = False
+            client.gives = False
             if client.gone:
                 self._remove(client)
         return data
