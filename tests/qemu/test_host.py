@@ -216,6 +216,29 @@ def test_backends_are_told_before_privileges_are_dropped(host, fake_qemu):
     assert Path(f"/proc/{host.qemu()}").stat().st_uid == user
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to drop")
+def test_roots_qemu_is_a_user_of_its_own_without_files(host):
+    host.ok("create", host.config(), "--paused")
+    process = Path(f"/proc/{host.qemu()}")
+    lines = (process / "status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines)
+    assert status["Uid"] == status["Gid"] == "\t".join([str(0x7000_0000 + 1)] * 4)
+    assert (status["CapEff"], status["CapPrm"], status["Seccomp"]) == ("0" * 16, "0" * 16, "2")
+    assert os.readlink(process / "root") == f"{host.env['XENWIRE_RUN']}/qemu-root"
+    host.ok("channel", "attach", "guest", "org.example.late", "--socket", f"{host.folder}/late.sock")
+    host.ok("dm", "command", "guest", "save")
+    image = '{"driver": "file", "node-name": "file", "filename": "/etc/passwd", "read-only": true}'
+    assert "No such file" in host("dm", "qmp", "guest", "blockdev-add", image).stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it is about root")
+def test_root_can_have_it_stay_root(host):
+    host.env["XENWIRE_DM_USER"] = "root"
+    host.ok("create", host.config(), "--paused")
+    assert Path(f"/proc/{host.qemu()}").stat().st_uid == 0
+    assert os.readlink(f"/proc/{host.qemu()}/root") == "/"
+
+
 def test_a_qemu_that_starts_a_program_is_killed(host):
     host.ok("create", host.config(), "--paused")
     lines = Path(f"/proc/{host.qemu()}/status").read_text().splitlines()

@@ -1,13 +1,14 @@
 """A lab that all tests of this folder share: a real Xen host inside QEMU."""
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from xenwire.errors import NotFound
+from xenwire.errors import NotFound, XenwireError
 from xenwire.lab import Lab, Profile
 from xenwire.qemu.program import find_qemu
 
@@ -17,6 +18,34 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.parent == Path(__file__).parent and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(900))
+
+
+WITNESSES = """\
+xl list
+xl dmesg | tail -n 30
+tail -n 20 /var/log/xen/guest-*.log /root/*.log
+"""
+"""What tells why a test has failed in the lab: above all whether Xen has ended a guest."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.failed and (lab := item.funcargs.get("lab")):
+        with contextlib.suppress(XenwireError):
+            report.sections.append(("dom0", asyncio.run(witnesses(lab))))
+    return report
+
+
+async def witnesses(lab):
+    said = bytearray()
+
+    async def take(data):
+        said.extend(data)
+
+    async with lab.session() as session:
+        await session.run(("sh", "-c", WITNESSES), timeout=60, on_stdout=take, on_stderr=take)
+    return said.decode("utf-8", "replace")
 
 
 @pytest.fixture(scope="session")

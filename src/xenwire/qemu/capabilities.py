@@ -36,7 +36,7 @@ class Capabilities:
     commands: frozenset[str]
     """The QMP commands that it knows."""
     options: frozenset[str]
-    """Those of its command line that it tells of by QMP, without the dash."""
+    """Those of its command line that it tells of by QMP, without the dash: `option`, `option.parameter`."""
 
     def require_recent(self, program: Path) -> None:
         """Raise XenwireError if it is older than what is known to do."""
@@ -112,13 +112,17 @@ async def probe(program: Path, *, user: str | None = None, timeout: float = 10.0
             types = await ask("qom-list-types", implements="device", timeout=timeout)
             commands = await ask("query-commands", timeout=timeout)
             options = await ask("query-command-line-options", timeout=timeout)
-            return Capabilities(
-                qemu.qmp.version, _names(types), _names(commands), _names(options, key="option")
-            )
+            try:
+                return Capabilities(qemu.qmp.version, _names(types), _names(commands), _options(options))
+            except (TypeError, KeyError) as error:
+                raise ProtocolError("QEMU listed its abilities in no known form") from error
 
 
-def _names(entries: Any, key: str = "name") -> frozenset[str]:
-    try:
-        return frozenset(str(entry[key]) for entry in entries)
-    except (TypeError, KeyError) as error:
-        raise ProtocolError("QEMU listed its abilities in no known form") from error
+def _names(entries: Any) -> frozenset[str]:
+    return frozenset(str(entry["name"]) for entry in entries)
+
+
+def _options(entries: Any) -> frozenset[str]:
+    names = {entry["option"]: entry["parameters"] for entry in entries}
+    parameters = {f"{name}.{known['name']}" for name, known_ones in names.items() for known in known_ones}
+    return frozenset(names) | parameters

@@ -15,6 +15,7 @@ from xenwire.errors import Denied, TimedOut, Unreachable, XenwireError
 from xenwire.qemu.chardev import FdAddress, Socket
 from xenwire.qemu.qmp.client import QmpClient
 from xenwire.qemu.qmp.transports import SocketTransport
+from xenwire.runtime.lifeline import Lifeline
 from xenwire.runtime.process import ExitStatus, end, spawn
 from xenwire.runtime.rotation import BoundedLog
 
@@ -84,6 +85,7 @@ class Qemu:
                 pipe = given_away.enter_context(os.fdopen(writing, "wb", 0))
                 ours, theirs = map(resources.enter_context, socket.socketpair())
                 given_away.callback(theirs.close)
+                lifeline = resources.enter_context(Lifeline())
                 transport, words = await asyncio.get_running_loop().connect_read_pipe(
                     lambda: _Words(output), heard
                 )
@@ -92,10 +94,11 @@ class Qemu:
                     [program, *monitor_arguments(theirs.fileno()), "-S", *arguments],
                     stdout=pipe,
                     stderr=pipe,
-                    pass_fds=[theirs.fileno(), *pass_fds],
+                    pass_fds=[theirs.fileno(), lifeline.fd, *pass_fds],
                     user=user,
                     die_with_parent=True,
                 )
+                lifeline.hold(process.pid)  # it may be told to change its user
             resources.push_async_callback(words.all)
             resources.push_async_callback(end, process, 0)
             monitor = QmpClient.connect(SocketTransport(ours), peer=str(program), timeout=timeout)

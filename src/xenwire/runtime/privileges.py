@@ -19,7 +19,7 @@ from xenwire.errors import Denied, XenwireError
 from xenwire.runtime.libc import capset, prctl
 from xenwire.runtime.process import resolve_user
 
-__all__ = ["Capability", "become", "limit"]
+__all__ = ["Capability", "become", "holds", "is_mapped", "limit"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Capability(IntEnum):
     SETUID = 7
     SETPCAP = 8
     """Take capabilities out of the bounding set."""
+    SYS_CHROOT = 18
 
 
 def limit(keep: Collection[Capability]) -> None:
@@ -62,6 +63,25 @@ def limit(keep: Collection[Capability]) -> None:
         capset(struct.pack("=Ii", _VERSION_3, 0), struct.pack("=6I", low, low, 0, high, high, 0))
     except OSError as error:
         raise XenwireError("cannot give up privileges", reason=error.strerror) from error
+
+
+def holds(capabilities: Collection[Capability]) -> bool:
+    """Tell whether this process has all of these."""
+    permitted = _permitted()
+    return all(permitted >> capability & 1 for capability in capabilities)
+
+
+def is_mapped(number: int) -> bool:
+    """Tell whether there are a user and a group of this number: not so in each container.
+
+    (user_namespaces(7))
+    """
+    return all(_is_mapped(number, Path(f"/proc/self/{kind}_map").read_text()) for kind in ("uid", "gid"))
+
+
+def _is_mapped(number: int, ranges: str) -> bool:
+    rows = (map(int, row.split()) for row in ranges.splitlines())
+    return any(first <= number < first + count for first, _, count in rows)
 
 
 def become(user: str) -> None:

@@ -1,0 +1,117 @@
+"""What a plain QEMU gives up before its guest runs: root's rights, the host's files, starting programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from xenwire.qemu.options import escape
+from xenwire.runtime.files import write_atomic
+from xenwire.runtime.places import run_dir
+from xenwire.runtime.privileges import Capability, holds, is_mapped
+from xenwire.types import DomId
+
+if TYPE_CHECKING:
+    from xenwire.qemu.capabilities import Capabilities
+
+__all__ = ["confinement"]
+
+_log = logging.getLogger(__name__)
+
+_FIRST_USER: Final = 0x7000_0000
+"""The QEMU of domain N has this user and group plus N, which nobody else has (systemd: docs/UIDS-GIDS.md)."""
+_NOBODY: Final = 65534
+_NEEDED: Final = (Capability.SETUID, Capability.SETGID, Capability.SYS_CHROOT)
+_CHANGES_USER: Final = frozenset({"-runas", "-run-with", "-chroot", "-daemonize"})
+_NETWORK: Final = frozenset({"-netdev", "-nic", "-net"})
+
+
+def confinement(able: Capabilities, domid: DomId, arguments: Sequence[str], *, drop: bool) -> list[str]:
+    """Give the arguments that confine a QEMU with these arguments.
+
+    With `drop`, one that is started as root becomes a user of its domain's own, in a folder without files,
+    once it has opened all that its arguments name. Raises OSError if that folder cannot be made.
+    """
+    words = [word[1:] if word.startswith("--") else word for word in arguments]
+    user = _own_user(domid) if drop and not _decide_themselves(words) else None
+    return [
+        *_sandbox(able, words, drops=user is not None),
+        *([] if user is None else _dropped(able, user)),
+    ]
+
+
+def _decide_themselves(words: Sequence[str]) -> bool:
+    """Tell whether arguments have a word in who QEMU is, or forbid it to change that."""
+    return not _CHANGES_USER.isdisjoint(words) or any(
+        option == "-sandbox" and "elevateprivileges" in value for option, value in pairwise(words)
+    )
+
+
+def _own_user(domid: DomId) -> int | None:
+    """Give the number of a domain's own user, where this process can change to it."""
+    if os.geteuid() != 0:
+        return None
+    own = next(filter(is_mapped, (_FIRST_USER + domid, _NOBODY)), None)
+    if own is None or not holds(_NEEDED):
+        _log.warning("QEMU stays root: here root may not become somebody else, as in some containers")
+        return None
+    return own
+
+
+def _dropped(able: Capabilities, user: int) -> list[str]:
+    """Give the arguments for root folder and user: newer QEMUs have others."""
+    root, ids = str(_root()), f"{user}:{user}"
+    newer = able.options
+    return [
+        *(["-run-with", f"chroot={escape(root)}"] if "run-with.chroot" in newer else ["-chroot", root]),
+        *(["-run-with", f"user={ids}"] if "run-with.user" in newer else ["-runas", ids]),
+    ]
+
+
+def _root() -> Path:
+    """Make the root folder of all QEMUs, where none may write: it has what their own network has to know."""
+    root = run_dir() / "qemu-root"
+    (root / "etc").mkdir(0o755, parents=True, exist_ok=True)
+    try:
+        names = Path("/etc/resolv.conf").read_bytes()
+    except OSError:
+        names = b""
+    write_atomic(root / "etc" / "resolv.conf", names, 0o644)
+    return root
+
+
+def _sandbox(able: Capabilities, words: Sequence[str], *, drops: bool) -> list[str]:
+    """Give the arguments that keep QEMU from starting programs, changing its user and old system calls.
+
+    None where its own have a word in it, or need what it forbids.
+    """
+    if "-sandbox" in words:
+        return []
+    network = {(option, _kind(value)) for option, value in pairwise(words) if option in _NETWORK}
+    hinders = _CHANGES_USER.intersection(words) | {
+        option for option, kind in network if kind in ("bridge", "tap")
+    }
+    if "sandbox" not in able.options:
+        _log.warning("nothing keeps QEMU from starting programs: it was built without -sandbox")
+    elif hinders:
+        _log.warning("nothing keeps QEMU from starting programs: %s may need it", ", ".join(sorted(hinders)))
+    else:
+        users = "allow" if drops else "deny"  # who has dropped its rights has none to change it
+        return ["-sandbox", f"on,obsolete=deny,elevateprivileges={users},spawn=deny,resourcecontrol=deny"]
+    return []
+
+
+def _kind(value: str) -> str | None:
+    """Give the type of a network device: a bridge and a tap may have QEMU start a helper or a script."""
+    if value.startswith("{"):
+        try:
+            return str(json.loads(value).get("type"))
+        except (ValueError, AttributeError):
+            return None  # QEMU will say what is wrong with it
+    words = value.split(",")
+    return next((word.removeprefix("type=") for word in words if word.startswith("type=")), words[0])
