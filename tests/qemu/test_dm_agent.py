@@ -14,7 +14,7 @@ from xenwire.devicemodel.control import PciAddress, PciInsertion
 from xenwire.devicemodel.controller import Controller
 from xenwire.devicemodel.nodes import DeviceModelNodes
 from xenwire.devicemodel.setup import Setup
-from xenwire.errors import NotFound, TimedOut, Unreachable, XenwireError
+from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
 from xenwire.qemu.program import find_qemu
 from xenwire.qemu.qmp.connect import connect_unix
 from xenwire.runtime.lock import FileLock
@@ -118,8 +118,8 @@ async def test_what_an_earlier_one_left_or_was_asked_is_removed_not_obeyed(domai
     async def look():
         seen.append(await domain.names(NODES.root))
 
-    async with running(agent(domain, short_tmp, prepare=look), domain):
-        assert seen == [["agent"]]
+    async with running(agent(domain, short_tmp, opened=look), domain):
+        assert seen == [["agent", "backends"]]
         await domain.write(NODES.command, "usb-add")
         await domain.wait_for(NODES.last_command, lambda told: told is not None)
         # Commands go one after another, so an older one would have been the first.
@@ -136,9 +136,25 @@ async def test_its_pid_and_its_backends_are_there_before_it_is_running(domain, s
     async def look():
         seen.append(await domain.get_all([PID, NODES.backends / "qdisk", NODES.state]))
 
-    async with running(agent(domain, short_tmp, prepare=look, opened=look), domain):
-        pid = b"%d" % os.getpid()
-        assert seen == [[pid, None, None], [pid, b"", None]]
+    async with running(agent(domain, short_tmp, opened=look), domain):
+        assert seen == [[b"%d" % os.getpid(), b"", None]]
+
+
+async def test_who_is_refused_leaves_nothing_of_what_it_prepared(domain, short_tmp):
+    prepared, ended = asyncio.Event(), []
+
+    async def prepare():
+        try:
+            prepared.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    await domain.write(NODES.agent, str(ProcessRef.of(os.getpid())))
+    assert isinstance(await fails(agent(domain, short_tmp, prepare=prepare)), Conflict)
+    assert prepared.is_set()
+    assert ended == [True]
+    assert await domain.names(NODES.root) == ["agent"]
 
 
 class StubDomains(Daemon):

@@ -71,7 +71,7 @@ def test_root_becomes_a_user_of_the_domains_own_in_a_folder_without_files():
     older, newer = (confinement(able, 5, (), drop=True) for able in (ABLE, NEWER))
     assert older == [*sandbox, "-chroot", folder, "-runas", "1879048197:1879048197"]
     assert newer == [*sandbox, "-run-with", f"chroot={folder}", "-run-with", "user=1879048197:1879048197"]
-    assert {path.name for path in (run_dir() / "qemu-root").rglob("*")} == {"etc", "resolv.conf"}
+    assert {path.name for path in (run_dir() / "qemu-root").rglob("*")} <= {"etc", "resolv.conf"}
 
 
 @pytest.mark.usefixtures("root")

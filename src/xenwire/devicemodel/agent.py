@@ -73,9 +73,9 @@ class Backend(Protocol):
 class Agent:
     """The device model of one domain.
 
-    `prepare`: tells what QEMU to start, once no other device model has the domain. `log`: where QEMU's own
-    words go. `user`: who it runs as, from its first instruction on. `timeout`: seconds that QEMU has to
-    answer.
+    `prepare`: tells what QEMU to start; another device model may still have the domain then. `log`: where
+    QEMU's own words go. `user`: who it runs as, from its first instruction on. `timeout`: seconds that QEMU
+    has to answer.
     """
 
     def __init__(
@@ -110,10 +110,16 @@ class Agent:
         XenwireError, which the toolstack finds in the store as well: QEMU could not be started, or ended
         though the guest did not power off; its context has the `phase`.
         """
-        await self._announce()
+        preparing = asyncio.ensure_future(self._prepare())
+        try:
+            await self._announce()
+        except BaseException:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+            raise
         phase = "preparing"
         try:
-            setup = await self._prepare()
+            setup = await preparing
             await self._advertise(setup.advertised)
             phase = "opening the host ends of its channels"
             async with self._opened() as launch:
@@ -153,10 +159,8 @@ class Agent:
                     reason=f"process {process.pid} says so",
                     hint=f"see: xenwire dm status {self._domid}",
                 )
-            await t.discard(*self._nodes.told)
-            await t.write_all(
-                [Node(self._nodes.agent, self._me), Node(pid_path(self._domid), str(os.getpid()))]
-            )
+            us = [Node(self._nodes.agent, self._me), Node(pid_path(self._domid), str(os.getpid()))]
+            await asyncio.gather(t.discard(*self._nodes.told), t.write_all(us))
 
         await self._store.transact(announce)
 
@@ -189,8 +193,16 @@ class Agent:
         """Tell that QEMU runs, then follow it and the toolstack until it ends."""
         try:
             with qemu.qmp.events() as events:
-                async with self._offered(qemu, setup):
-                    await self._publish(qemu.qmp, setup)
+                process = ProcessRef.of(qemu.pid)
+                full, read_only = monitor_sockets(run_dir(), self._domid)
+                sockets = {full: Access.FULL, read_only: Access.MONITOR, **setup.monitors}
+                async with Broker.serve(qemu.qmp, sockets, setup.listening):
+                    offered = [
+                        Node(self._nodes.qmp, str(full)),
+                        Node(self._nodes.qmp_read_only, str(read_only)),
+                        *([Node(self._nodes.qemu, str(process))] if process else []),
+                    ]
+                    await self._publish(qemu.qmp, setup, offered)
                     self._served = True
                     return await self._follow_all(qemu, events, setup)
         except XenwireError as error:
@@ -200,18 +212,6 @@ class Agent:
         if ended is None:
             raise failed
         return ended
-
-    @asynccontextmanager
-    async def _offered(self, qemu: Qemu, setup: Setup) -> AsyncIterator[None]:
-        """Offer QEMU's monitor to any number of clients, and tell where, and which process it is."""
-        full, read_only = monitor_sockets(run_dir(), self._domid)
-        sockets = {full: Access.FULL, read_only: Access.MONITOR, **setup.monitors}
-        async with Broker.serve(qemu.qmp, sockets, setup.listening):
-            nodes = [Node(self._nodes.qmp, str(full)), Node(self._nodes.qmp_read_only, str(read_only))]
-            if process := ProcessRef.of(qemu.pid):
-                nodes.append(Node(self._nodes.qemu, str(process)))
-            await self._store.write_all(nodes)
-            yield
 
     async def _follow_all(self, qemu: Qemu, events: EventStream, setup: Setup) -> ExitStatus:
         """Follow QEMU and the toolstack until QEMU ends."""
@@ -235,15 +235,17 @@ class Agent:
             failed = group.exceptions[0]
         raise failed
 
-    async def _publish(self, qmp: QmpClient, setup: Setup) -> None:
+    async def _publish(self, qmp: QmpClient, setup: Setup, offered: Sequence[Node]) -> None:
+        """Tell what is open, and that it runs; set the processors going if that is our part."""
         for backend in self._backends:
             await backend.publish(qmp)
-        nodes = await self._serial_ports(qmp, console=not setup.under_xen)
-        await self._store.write_all([*nodes, *await self._runstate(qmp)])
         if setup.start:
             await qmp.execute("cont")
-        if not setup.tells_running:
-            await self._store.write(self._nodes.state, RUNNING)
+        ports, runstate = await asyncio.gather(
+            self._serial_ports(qmp, console=not setup.under_xen), self._runstate(qmp)
+        )
+        running = [] if setup.tells_running else [Node(self._nodes.state, RUNNING)]
+        await self._store.write_all([*offered, *ports, *runstate, *running])
 
     async def _follow(self, qmp: QmpClient, events: EventStream) -> None:
         try:

@@ -77,12 +77,18 @@ def _root() -> Path:
     """Make the root folder of all QEMUs, where none may write: it has what their own network has to know."""
     root = run_dir() / "qemu-root"
     (root / "etc").mkdir(0o755, parents=True, exist_ok=True)
-    try:
-        names = Path("/etc/resolv.conf").read_bytes()
-    except OSError:
-        names = b""
-    write_atomic(root / "etc" / "resolv.conf", names, 0o644)
+    copy = root / "etc" / "resolv.conf"
+    servers = _content(Path("/etc/resolv.conf"))
+    if servers != _content(copy):
+        write_atomic(copy, servers, 0o644)
     return root
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _sandbox(able: Capabilities, words: Sequence[str], *, drops: bool) -> list[str]:
