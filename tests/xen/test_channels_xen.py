@@ -5,10 +5,11 @@
 
 import asyncio
 import json
+from contextlib import contextmanager
 
 import pytest
 
-from tests.xen.guest import Guest
+from tests.xen.guest import Guest, on_an_emulated_processor
 from xenwire.images import build_tiny_guest
 from xenwire.lab.package import install
 
@@ -82,9 +83,10 @@ def echoes(guest, path, data=bytes(range(256)) * 8, program=TALK, timeout=60):
     return "True" in guest.run("python3", "-S", "-c", program, path, stdin=data, timeout=timeout).decode()
 
 
-@pytest.fixture(scope="module", params=["pv", "pvh"])
-def guest(lab, request):
-    guest = Guest(lab, f"chan-{request.param}")
+@contextmanager
+def running(lab, kind):
+    """A guest that has booted, with the first of its channels."""
+    guest = Guest(lab, f"chan-{kind}")
 
     async def prepare():
         image = await build_tiny_guest(print)
@@ -97,11 +99,19 @@ def guest(lab, request):
         return image
 
     image = asyncio.run(prepare())
-    config = CONFIG.format(kind=request.param, folder=FOLDER, kernel=image.kernel.name, cmdline=image.cmdline)
-    guest.create(config, 300, ("xenwire", "create", "--backend", "xenwire", "--timeout", "200s"))
-    guest.wait_for("xenwire guest: ready", timeout=300)
-    yield guest
-    guest.shell("xl destroy $1 2>/dev/null; pkill -f '[x]enwire serve'; true")
+    config = CONFIG.format(kind=kind, folder=FOLDER, kernel=image.kernel.name, cmdline=image.cmdline)
+    try:
+        guest.create(config, 300, ("xenwire", "create", "--backend", "xenwire", "--timeout", "200s"))
+        guest.wait_for("xenwire guest: ready", timeout=300)
+        yield guest
+    finally:
+        guest.shell("xl destroy $1 2>/dev/null; pkill -f '[x]enwire serve'; true")
+
+
+@pytest.fixture(scope="module")
+def guest(lab):
+    with running(lab, "pv") as guest:
+        yield guest
 
 
 def test_a_channel_that_was_there_first(guest):
@@ -188,3 +198,21 @@ def test_a_domain_that_is_destroyed_leaves_nothing(guest):
         f"until ! [ -e {FOLDER}/echo.sock ] && ! ls /run/xenwire/spool/* 2>/dev/null; do sleep 0.2; done"
     )
     guest.shell("xenstore-exists /local/domain/0/backend/console", status=1)
+
+
+@pytest.mark.timeout(2700)
+def test_pvh(lab):
+    """All that at a guest in a virtual machine."""
+    checks = (
+        test_a_channel_that_was_there_first,
+        test_a_channel_comes_to_a_running_guest,
+        test_xl_sees_it,
+        test_a_second_one_that_is_a_terminal,
+        test_the_backend_is_killed_and_nobody_notices,
+        test_a_log_has_each_record_once_whenever_it_is_killed,
+        test_it_reboots,
+        test_it_is_saved_and_restored,
+        test_one_is_taken_away,
+        test_a_domain_that_is_destroyed_leaves_nothing,
+    )
+    on_an_emulated_processor(lab, lambda: running(lab, "pvh"), checks)
