@@ -207,10 +207,12 @@ def test_the_console_in_a_terminal(guest):
     assert guest.domains()["guest"]["state"] == "running"
 
 
-def test_a_guest_that_powers_off_is_shut_down(host):
-    host.ok("create", host.config(channels=[f"connection=socket,name={AGENT},path={host.folder}/a.sock"]))
+@pytest.mark.parametrize("end", ["poweroff", "reboot"])
+def test_a_guest_that_ends_itself_is_shut_down(host, end):
+    channels = [f"connection=socket,name={AGENT},path={host.folder}/a.sock"]
+    host.ok("create", host.config(channels=channels, on_reboot="destroy"))
     host.ok("agent", "ping", "guest", "--timeout", "60s")
-    host("agent", "exec", "guest", "--timeout", "5s", "--", "poweroff", "-f")
+    host("agent", "exec", "guest", "--timeout", "5s", "--", end, "-f")
     host.ok("wait", "guest", "--for", "state=shutdown", "--timeout", "20s")
     host.ok("destroy", "guest")
     host.assert_clean()

@@ -47,6 +47,8 @@ __all__ = ["Agent", "Backend"]
 _log = logging.getLogger(__name__)
 
 _RUNSTATE_EVENTS: Final = frozenset({"STOP", "RESUME", "SUSPEND", "WAKEUP", "GUEST_PANICKED"})
+_OWN_ENDS: Final = frozenset({"guest-shutdown", "guest-reset"})
+"""How a guest ends itself; with the second where it may not reboot (qemu: qapi/run-state.json)."""
 _LAST_EVENTS: Final = 1.0  # seconds that QEMU's last events have to arrive after its end
 _SERIAL: Final = re.compile(r"serial(\d{1,2})")
 
@@ -98,7 +100,7 @@ class Agent:
         self._timeout = timeout
         self._nodes = DeviceModelNodes(domid)
         self._me = str(ProcessRef.of(os.getpid()))
-        self._powered_off = False
+        self._ended_itself = False
         self._served = False
         self.lost = False
         """Whether QEMU has gone from under a guest whose toolstack still counts on it."""
@@ -108,7 +110,7 @@ class Agent:
 
         Raises NotFound if there is no such domain, Conflict if it has a device model already, and
         XenwireError, which the toolstack finds in the store as well: QEMU could not be started, or ended
-        though the guest did not power off; its context has the `phase`.
+        though the guest did not end itself; its context has the `phase`.
         """
         preparing = asyncio.ensure_future(self._prepare())
         try:
@@ -137,7 +139,7 @@ class Agent:
                 async with qemu:
                     launch.close()
                     status = await self._serve(qemu, setup)
-            if not self._powered_off:
+            if not self._ended_itself:
                 raise self._crash("\n".join([f"QEMU {status}", *qemu.last_words(3)]))
         except BaseException as error:
             told = error if isinstance(error, XenwireError) else self._crash(_reason(error))
@@ -256,7 +258,7 @@ class Agent:
                 if event.name in _RUNSTATE_EVENTS:
                     await self._tell_runstate(qmp)
                 if event.name == "SHUTDOWN":
-                    self._powered_off = event.data.get("reason") == "guest-shutdown"
+                    self._ended_itself = event.data.get("reason") in _OWN_ENDS
         except Unreachable:
             _log.info("QEMU has closed its monitor")
 
