@@ -13,6 +13,7 @@ from xenwire.cli._params import domain_argument, duration, host_option
 from xenwire.devicemodel.backends import Backends
 from xenwire.devicemodel.control import Command, PciAddress, PciInsertion
 from xenwire.hosts import connect
+from xenwire.runtime.logs import bound_log
 from xenwire.runtime.main import run
 from xenwire.types import DomId
 
@@ -37,6 +38,11 @@ _STATUS: Final = (
 )
 
 
+def _log_as_a_daemon() -> None:
+    logging.getLogger().setLevel(logging.INFO)
+    bound_log()
+
+
 @click.group()
 def dm() -> None:
     """The device model of a domain: the process that owns its QEMU, and what the toolstack asks of it."""
@@ -57,7 +63,7 @@ def run_(domid: DomId, program: str | None, user: str | None, timeout: float) ->
     """Be the device model of domain DOMID until its QEMU ends. `xenwire create` starts this by itself."""
     from xenwire.hosts.qemu_dm import run_device_model
 
-    logging.getLogger().setLevel(logging.INFO)
+    _log_as_a_daemon()
     run(run_device_model(domid, timeout=timeout, program=program, user=user))
 
 
@@ -77,7 +83,7 @@ def libxl(arguments: tuple[str, ...]) -> None:
 
     if is_probe(arguments):
         answer_probe(arguments)
-    logging.getLogger().setLevel(logging.INFO)
+    _log_as_a_daemon()
     run(run_for_libxl(arguments))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -19,6 +18,7 @@ from xenwire.hosts.logs import qemu_log
 from xenwire.hypervisor.shutdown import crash
 from xenwire.qemu.monitors import unfit_monitor
 from xenwire.qemu.qmp.broker.access import Access
+from xenwire.runtime.logs import log_of_stderr
 from xenwire.types import DomId
 from xenwire.xenstore import Store
 
@@ -134,9 +134,4 @@ async def _setup(store: Store, request: Request) -> Setup:
 
 def _own_log(request: Request) -> Path:
     """Give the log that libxl has opened for us, else one of our own."""
-    try:
-        if stat.S_ISREG(os.fstat(2).st_mode):
-            return Path(os.readlink("/proc/self/fd/2"))  # noqa: PTH115  Path.readlink gives the same
-    except OSError:
-        pass
-    return qemu_log(request.domid)
+    return log_of_stderr() or qemu_log(request.domid)

@@ -23,5 +23,6 @@ def qemu_log(domid: DomId) -> Path:
 
 def remove_logs(domid: DomId) -> None:
     """Remove all logs of a domain's device model."""
-    for log in (agent_log(domid), qemu_log(domid), older(qemu_log(domid))):
-        log.unlink(missing_ok=True)
+    for log in (agent_log(domid), qemu_log(domid)):
+        for each in (log, older(log)):
+            each.unlink(missing_ok=True)

@@ -1,13 +1,19 @@
-"""Logs as JSON lines, for programs that collect them."""
+"""What a daemon logs: as JSON lines, for programs that collect them; in a file that cannot fill a disk."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import os
+import stat
 import time
+from pathlib import Path
 from typing import Final
 
-__all__ = ["JsonFormatter", "log_json"]
+from xenwire.runtime.rotation import BoundedLog
+
+__all__ = ["JsonFormatter", "bound_log", "log_json", "log_of_stderr"]
 
 _USUAL: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 """What every record has; the rest are the fields that its caller has given as `extra`."""
@@ -38,3 +44,38 @@ def log_json() -> None:
     """Have all that is logged be JSON from now on."""
     for handler in logging.getLogger().handlers:
         handler.setFormatter(JsonFormatter())
+
+
+def log_of_stderr() -> Path | None:
+    """Give the file that stderr is, if it is one."""
+    try:
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            return Path(os.readlink("/proc/self/fd/2"))  # noqa: PTH115  Path.readlink gives the same
+    except OSError:
+        pass
+    return None
+
+
+def bound_log() -> None:
+    """Have what is logged go to a `BoundedLog`, if stderr is a file that is appended to: there, that is.
+
+    Raises OSError if it cannot be opened.
+    """
+    path = log_of_stderr()
+    if path is None or not fcntl.fcntl(2, fcntl.F_GETFL) & os.O_APPEND:
+        return
+    root, log = logging.getLogger(), BoundedLog(path)
+    for handler in root.handlers[:]:
+        bounded = _BoundedHandler(log)
+        bounded.setFormatter(handler.formatter)
+        root.removeHandler(handler)
+        root.addHandler(bounded)
+
+
+class _BoundedHandler(logging.Handler):
+    def __init__(self, log: BoundedLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
