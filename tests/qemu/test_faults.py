@@ -434,3 +434,43 @@ def test_the_store_cannot_start(host):
     assert "not a socket" in result.stderr
     assert (run / "store.sock").read_text() == "precious"
     (run / "store.sock").unlink()
+
+
+def until_another(host, domid):
+    """Wait until the guest runs as another domain, and give that."""
+    deadline = time.monotonic() + 20
+    while (guest := host.domains().get("guest", {"domid": domid}))["domid"] == domid or (
+        guest["state"] != "running"
+    ):
+        assert time.monotonic() < deadline, guest
+        time.sleep(0.1)
+    return guest
+
+
+@pytest.mark.parametrize("backend", ["xenwire", "qemu"])
+def test_a_domain_that_crashes_begins_anew_where_it_is_to(host, backend):
+    path = host.folder / "a.sock"
+    channel = f"connection=socket,name=org.xenwire.echo.0,path={path}"
+    host.ok("create", "--backend", backend, host.config(channels=[channel], on_crash="restart"))
+    before = host.domains()["guest"]
+    os.kill(host.qemu(), signal.SIGKILL)
+    after = until_another(host, before["domid"])
+    assert {**after, "domid": before["domid"]} == before
+    log = Path(host.env["XENWIRE_RUN"]) / "log" / f"dm-{after['domid']}.log"
+    assert f"in place of domain {before['domid']}" in log.read_text()
+    assert "killed by SIGKILL" in log.read_text()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(str(path))
+        client.sendall(b"still here\n")
+        assert client.recv(100) == b"still here\n"
+    host.ok("destroy", "guest")
+    host.assert_clean()
+
+
+def test_a_domain_that_is_to_begin_anew_can_be_destroyed_before(host):
+    host.ok("create", host.config(on_crash="restart"))
+    os.kill(host.qemu(), signal.SIGKILL)
+    host.ok("wait", "guest", "--for", "state=crashed", "--timeout", "10s")
+    host.ok("destroy", "guest")
+    host.assert_clean()

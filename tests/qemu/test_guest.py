@@ -216,3 +216,19 @@ def test_a_guest_that_ends_itself_is_shut_down(host, end):
     host.ok("wait", "guest", "--for", "state=shutdown", "--timeout", "20s")
     host.ok("destroy", "guest")
     host.assert_clean()
+
+
+def test_a_guest_that_powers_off_begins_anew_where_it_is_to(host):
+    channels = [f"connection=socket,name={AGENT},path={host.folder}/a.sock"]
+    host.ok("create", host.config(channels=channels, on_poweroff="restart"))
+    host.ok("agent", "ping", "guest", "--timeout", "60s")
+    before = host.domains()["guest"]
+    host("agent", "exec", "guest", "--timeout", "5s", "--", "poweroff", "-f")
+    deadline = time.monotonic() + 30
+    while (guest := host.domains().get("guest", before))["domid"] == before["domid"]:
+        assert time.monotonic() < deadline, guest
+        time.sleep(0.1)
+    host.ok("agent", "ping", "guest", "--timeout", "60s")
+    assert host.domains()["guest"] == {**before, "domid": guest["domid"]}
+    host.ok("destroy", "guest")
+    host.assert_clean()

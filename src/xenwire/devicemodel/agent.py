@@ -42,13 +42,16 @@ if TYPE_CHECKING:
     from xenwire.devicemodel.setup import Setup
     from xenwire.xenstore import Store, Transaction
 
-__all__ = ["Agent", "Backend"]
+__all__ = ["POWERED_OFF", "Agent", "Backend"]
+
+POWERED_OFF: Final = "guest-shutdown"
+"""`Agent.last_reason` of a guest that has powered off."""
 
 _log = logging.getLogger(__name__)
 
 _RUNSTATE_EVENTS: Final = frozenset({"STOP", "RESUME", "SUSPEND", "WAKEUP", "GUEST_PANICKED"})
-_OWN_ENDS: Final = frozenset({"guest-shutdown", "guest-reset"})
-"""How a guest ends itself; with the second where it may not reboot (qemu: qapi/run-state.json)."""
+_OWN_ENDS: Final = (POWERED_OFF, "guest-reset")
+"""How a guest ends itself; with the second where it may not reboot."""
 _LAST_EVENTS: Final = 1.0  # seconds that QEMU's last events have to arrive after its end
 _SERIAL: Final = re.compile(r"serial(\d{1,2})")
 
@@ -100,7 +103,8 @@ class Agent:
         self._timeout = timeout
         self._nodes = DeviceModelNodes(domid)
         self._me = str(ProcessRef.of(os.getpid()))
-        self._ended_itself = False
+        self.last_reason: str | None = None
+        """Why QEMU has ended, by its own word (qemu: qapi/run-state.json, ShutdownCause)."""
         self._served = False
         self.lost = False
         """Whether QEMU has gone from under a guest whose toolstack still counts on it."""
@@ -139,7 +143,7 @@ class Agent:
                 async with qemu:
                     launch.close()
                     status = await self._serve(qemu, setup)
-            if not self._ended_itself:
+            if self.last_reason not in _OWN_ENDS:
                 raise self._crash("\n".join([f"QEMU {status}", *qemu.last_words(3)]))
         except BaseException as error:
             told = error if isinstance(error, XenwireError) else self._crash(_reason(error))
@@ -258,7 +262,7 @@ class Agent:
                 if event.name in _RUNSTATE_EVENTS:
                     await self._tell_runstate(qmp)
                 if event.name == "SHUTDOWN":
-                    self._ended_itself = event.data.get("reason") in _OWN_ENDS
+                    self.last_reason = event.data.get("reason")
         except Unreachable:
             _log.info("QEMU has closed its monitor")
 

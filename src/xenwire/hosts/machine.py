@@ -25,7 +25,19 @@ USED_KEYS: Final = frozenset(
         *("acpi", "acpi_firmware", "bios", "boot", "builder", "channel", "cmdline"),
         *("device_model_args", "device_model_args_hvm", "device_model_args_pv", "disk"),
         *("extra", "hpet", "kernel", "keymap", "localtime", "maxmem", "maxvcpus", "memory", "ms_vm_genid"),
-        *("name", "on_reboot", "p9", "ramdisk", "root", "serial", "smbios_firmware", "stdvga", "type"),
+        *(
+            "name",
+            "on_crash",
+            "on_poweroff",
+            "on_reboot",
+            "p9",
+            "ramdisk",
+            "root",
+            "serial",
+            "smbios_firmware",
+            "stdvga",
+            "type",
+        ),
         *("usb", "usbdevice", "uuid", "vcpus", "vfb", "vga", "vif"),
         *("vnc", "vncdisplay", "vnclisten", "vncpasswd", "vncunused"),
     }
@@ -185,9 +197,7 @@ def _serial_ports(config: DomainConfig) -> list[str]:
 
 
 def _actions(config: DomainConfig) -> list[str]:
-    """Give what QEMU does when the guest ends. A reboot it does by itself, or not at all; a domain that has
-    ended stays until somebody destroys it, whatever else the configuration says.
-    """
+    """Give what QEMU does when the guest ends. A reboot it does by itself, or not at all."""
     restarts = (ActionOnShutdown.RESTART, ActionOnShutdown.RESTART_RENAME)
     return [] if config.on_reboot in restarts else ["-no-reboot"]
 
