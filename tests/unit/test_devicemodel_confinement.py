@@ -1,6 +1,9 @@
+import os
+
 import pytest
 
 from xenwire.devicemodel.confinement import confinement
+from xenwire.errors import XenwireError
 from xenwire.qemu.capabilities import Capabilities
 from xenwire.qemu.qmp.session import Version
 from xenwire.runtime.places import run_dir
@@ -60,36 +63,65 @@ NEWER = Capabilities(Version(10, 0, 0, ""), frozenset(), frozenset(), OPTIONS)
 def root(monkeypatch):
     """Be root, who may do everything, whoever runs this."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    for name in ("holds", "is_mapped"):
-        monkeypatch.setattr(f"xenwire.devicemodel.confinement.{name}", lambda _: True)
+    monkeypatch.setattr("xenwire.devicemodel.confinement.holds", lambda _: True)
+    monkeypatch.setattr("xenwire.devicemodel.confinement.is_root_everywhere", lambda: True)
 
 
-@pytest.mark.usefixtures("root")
+@pytest.fixture(params=[0o000, 0o022, 0o077])
+def umask(request):
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("root", "umask")
 def test_root_becomes_a_user_of_the_domains_own_in_a_folder_without_files():
-    folder = str(run_dir() / "qemu-root")
+    folder = run_dir() / "qemu-root"
     sandbox = ["-sandbox", "on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny"]
+    ids = "1879048197:1879048197"
     older, newer = (confinement(able, 5, (), drop=True) for able in (ABLE, NEWER))
-    assert older == [*sandbox, "-chroot", folder, "-runas", "1879048197:1879048197"]
-    assert newer == [*sandbox, "-run-with", f"chroot={folder}", "-run-with", "user=1879048197:1879048197"]
-    assert {path.name for path in (run_dir() / "qemu-root").rglob("*")} <= {"etc", "resolv.conf"}
+    assert older == [*sandbox, "-chroot", str(folder), "-runas", ids]
+    assert newer == [*sandbox, "-run-with", f"chroot={folder}", "-run-with", f"user={ids}"]
+    assert {path.name for path in folder.rglob("*")} <= {"etc", "resolv.conf"}
+    assert {path.stat().st_mode & 0o777 for path in (folder, folder / "etc")} == {0o755}
 
 
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize(
-    "arguments", [("-run-with", "async-teardown=on"), ("-sandbox", "on,elevateprivileges=deny")]
+    ("arguments", "why"),
+    [
+        (("-run-with", "async-teardown=on"), "-run-with"),
+        (("-sandbox", "on,elevateprivileges=deny"), "-sandbox"),
+        (("-fsdev", "local,id=p9-0,path=/srv,security_model=none"), "-fsdev"),
+        (("-netdev", "tap,id=nic0"), "-netdev"),
+        (("-device", "vfio-pci,host=03:00.0"), "-device"),
+        (("-device", '{"driver": "usb-host", "vendorid": 1}'), "-device"),
+        (("-overcommit", "mem-lock=on"), "-overcommit"),
+    ],
 )
-def test_what_says_itself_who_it_is_does_not(arguments):
-    assert "-runas" not in confinement(ABLE, 5, arguments, drop=True)
+def test_what_needs_roots_rights_later_keeps_them(arguments, why, caplog):
+    assert not {"-runas", "-chroot"}.intersection(confinement(ABLE, 5, arguments, drop=True))
+    assert f"root's rights are not taken from QEMU: {why} may need them" in caplog.text
 
 
 @pytest.mark.usefixtures("root")
-def test_in_a_container_with_few_users_it_becomes_nobody(monkeypatch):
-    monkeypatch.setattr("xenwire.devicemodel.confinement.is_mapped", lambda number: number < 65536)
-    assert confinement(ABLE, 5, (), drop=True)[-1] == "65534:65534"
-
-
-@pytest.mark.usefixtures("root")
-def test_in_a_container_that_forbids_it_it_stays(monkeypatch, caplog):
-    monkeypatch.setattr("xenwire.devicemodel.confinement.holds", lambda _: False)
+@pytest.mark.parametrize(
+    ("name", "value"), [("holds", lambda _: False), ("is_root_everywhere", lambda: False)]
+)
+def test_in_a_container_that_forbids_it_it_stays(monkeypatch, caplog, name, value):
+    monkeypatch.setattr(f"xenwire.devicemodel.confinement.{name}", value)
     assert "-runas" not in confinement(ABLE, 5, (), drop=True)
-    assert "QEMU stays root" in caplog.text
+    assert "this container" in caplog.text
+
+
+def test_whoever_is_not_root_stays_who_he_is(monkeypatch, caplog):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "-runas" not in confinement(ABLE, 5, (), drop=True)
+    assert caplog.text == ""
+
+
+@pytest.mark.usefixtures("root")
+def test_a_folder_that_cannot_be_made_is_told():
+    (run_dir() / "qemu-root").write_text("")
+    with pytest.raises(XenwireError, match="cannot make the folder"):
+        confinement(ABLE, 5, (), drop=True)

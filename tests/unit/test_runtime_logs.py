@@ -29,6 +29,13 @@ def test_a_log_that_is_appended_to_stays_small(tmp_path):
     assert len(older) + len(lines) == 30_002
 
 
+def test_a_file_that_has_been_removed_is_not_made_anew(tmp_path):
+    with (tmp_path / "log").open("a") as file:
+        (tmp_path / "log").unlink()
+        ran(file)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_file_is_left_as_it_is(tmp_path):
     with (tmp_path / "log").open("w") as file:
         ran(file)

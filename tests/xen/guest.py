@@ -1,10 +1,11 @@
 """A guest of the lab's, made by stock xl: its console, and its channels as dom0 has them."""
 
 import asyncio
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
-from xenwire.errors import TimedOut
+from xenwire.errors import TimedOut, XenwireError
 
 CLIENT = """\
 import os, socket, stat, sys, tty
@@ -110,8 +111,9 @@ def on_an_emulated_processor(
             with running() as guest:
                 for check in checks:
                     check(guest)
-        except (AssertionError, TimedOut):
+        except (AssertionError, XenwireError):
             if not attempts_left or "Triple fault" not in xen.shell("xl dmesg"):
                 raise
+            warnings.warn("QEMU has reset a guest: it is tried anew", stacklevel=2)
         else:
             return

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from xenwire.errors import XenwireError
 from xenwire.qemu.options import escape
 from xenwire.runtime.files import write_atomic
 from xenwire.runtime.places import run_dir
-from xenwire.runtime.privileges import Capability, holds, is_mapped
+from xenwire.runtime.privileges import Capability, holds, is_root_everywhere
 from xenwire.types import DomId
 
 if TYPE_CHECKING:
@@ -24,10 +26,12 @@ __all__ = ["confinement"]
 _log = logging.getLogger(__name__)
 
 _FIRST_USER: Final = 0x7000_0000
-"""The QEMU of domain N has this user and group plus N, which nobody else has (systemd: docs/UIDS-GIDS.md)."""
-_NOBODY: Final = 65534
+"""The QEMU of domain N has this user and group plus N: they are nobody's (systemd: docs/UIDS-GIDS.md)."""
 _NEEDED: Final = (Capability.SETUID, Capability.SETGID, Capability.SYS_CHROOT)
 _CHANGES_USER: Final = frozenset({"-runas", "-run-with", "-chroot", "-daemonize"})
+_SHARES: Final = frozenset({"-fsdev", "-virtfs"})
+_HOST_DEVICE: Final = re.compile(r"\b(vfio-|usb-host\b)")
+"""Devices of the host: they lock memory, and are opened again."""
 _NETWORK: Final = frozenset({"-netdev", "-nic", "-net"})
 
 
@@ -35,32 +39,35 @@ def confinement(able: Capabilities, domid: DomId, arguments: Sequence[str], *, d
     """Give the arguments that confine a QEMU with these arguments.
 
     With `drop`, one that is started as root becomes a user of its domain's own, in a folder without files,
-    once it has opened all that its arguments name. Raises OSError if that folder cannot be made.
+    once it has opened all that its arguments name. Raises XenwireError if that folder cannot be made.
     """
     words = [word[1:] if word.startswith("--") else word for word in arguments]
-    user = _own_user(domid) if drop and not _decide_themselves(words) else None
-    return [
-        *_sandbox(able, words, drops=user is not None),
-        *([] if user is None else _dropped(able, user)),
-    ]
+    drops = drop and os.geteuid() == 0 and _may_drop(words)
+    return [*_sandbox(able, words, drops=drops), *(_dropped(able, _FIRST_USER + domid) if drops else [])]
 
 
-def _decide_themselves(words: Sequence[str]) -> bool:
-    """Tell whether arguments have a word in who QEMU is, or forbid it to change that."""
-    return not _CHANGES_USER.isdisjoint(words) or any(
-        option == "-sandbox" and "elevateprivileges" in value for option, value in pairwise(words)
-    )
+def _may_drop(words: Sequence[str]) -> bool:
+    """Tell whether a QEMU with these arguments can become another user; say why where it cannot."""
+    if needs := sorted(_later_needs(words)):
+        _log.warning("root's rights are not taken from QEMU: %s may need them", ", ".join(needs))
+        return False
+    # Where root is somebody else outside, a QEMU that is another user would outlive us: see Lifeline.
+    if not is_root_everywhere() or not holds(_NEEDED):
+        _log.warning("root's rights are not taken from QEMU: this container does not let it change its user")
+        return False
+    return True
 
 
-def _own_user(domid: DomId) -> int | None:
-    """Give the number of a domain's own user, where this process can change to it."""
-    if os.geteuid() != 0:
-        return None
-    own = next(filter(is_mapped, (_FIRST_USER + domid, _NOBODY)), None)
-    if own is None or not holds(_NEEDED):
-        _log.warning("QEMU stays root: here root may not become somebody else, as in some containers")
-        return None
-    return own
+def _later_needs(words: Sequence[str]) -> frozenset[str]:
+    """Give the options that say themselves who QEMU is, or need root's rights or files when it runs."""
+    return (_CHANGES_USER | _SHARES).intersection(words) | {
+        option
+        for option, value in pairwise(words)
+        if (option in _NETWORK and _kind(value) == "tap")  # it runs a script at the end
+        or (option == "-device" and _HOST_DEVICE.search(value))
+        or (option == "-overcommit" and "mem-lock=on" in value)
+        or (option == "-sandbox" and "elevateprivileges" in value)
+    }
 
 
 def _dropped(able: Capabilities, user: int) -> list[str]:
@@ -76,11 +83,16 @@ def _dropped(able: Capabilities, user: int) -> list[str]:
 def _root() -> Path:
     """Make the root folder of all QEMUs, where none may write: it has what their own network has to know."""
     root = run_dir() / "qemu-root"
-    (root / "etc").mkdir(0o755, parents=True, exist_ok=True)
     copy = root / "etc" / "resolv.conf"
     servers = _content(Path("/etc/resolv.conf"))
-    if servers != _content(copy):
-        write_atomic(copy, servers, 0o644)
+    try:
+        for folder in (root, root / "etc"):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # whatever the umask is
+        if servers != _content(copy):
+            write_atomic(copy, servers, 0o644)
+    except OSError as error:
+        raise XenwireError(f"cannot make the folder {root}", reason=error.strerror) from error
     return root
 
 

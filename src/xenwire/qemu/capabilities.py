@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 OLDEST: Final = (7, 0)
 """The oldest QEMU that is known to do; Debian 12 has 7.2."""
 
+_FORMAT: Final = 2
+"""Of what is remembered: it counts up when that changes."""
 _PROBE_ARGUMENTS: Final = ("-machine", "none", "-nodefaults", "-no-user-config", "-display", "none")
 
 
@@ -88,7 +90,7 @@ def _known(program: Path) -> Path | None:
         if file.read(2) == b"#!":
             return None
     stats = [path.stat() for path in (program, *sorted(modules))]
-    identity = [str(program), *((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns) for s in stats)]
+    identity = [_FORMAT, str(program), *((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns) for s in stats)]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     return run_dir() / f"qemu-{digest[:16]}.json"
 

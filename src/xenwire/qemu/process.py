@@ -98,9 +98,9 @@ class Qemu:
                     user=user,
                     die_with_parent=True,
                 )
-                lifeline.hold(process.pid)  # it may be told to change its user
             resources.push_async_callback(words.all)
             resources.push_async_callback(end, process, 0)
+            lifeline.hold(process.pid)  # it may be told to change its user
             monitor = QmpClient.connect(SocketTransport(ours), peer=str(program), timeout=timeout)
             try:
                 qmp = await resources.enter_async_context(monitor)

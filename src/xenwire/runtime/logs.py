@@ -47,27 +47,30 @@ def log_json() -> None:
 
 
 def log_of_stderr() -> Path | None:
-    """Give the file that stderr is, if it is one."""
+    """Give the file that stderr is, if it is one that has a name."""
     try:
         if stat.S_ISREG(os.fstat(2).st_mode):
-            return Path(os.readlink("/proc/self/fd/2"))  # noqa: PTH115  Path.readlink gives the same
+            path = Path(os.readlink("/proc/self/fd/2"))  # noqa: PTH115  Path.readlink gives the same
+            return path if os.path.samestat(path.stat(), os.fstat(2)) else None
     except OSError:
         pass
     return None
 
 
 def bound_log() -> None:
-    """Have what is logged go to a `BoundedLog`, if stderr is a file that is appended to: there, that is.
-
-    Raises OSError if it cannot be opened.
-    """
+    """Have what is logged go to a `BoundedLog`, if stderr is a file that is appended to: there, that is."""
     path = log_of_stderr()
     if path is None or not fcntl.fcntl(2, fcntl.F_GETFL) & os.O_APPEND:
         return
-    root, log = logging.getLogger(), BoundedLog(path)
+    try:
+        log = BoundedLog(path)
+    except OSError:  # somebody else has opened it for us
+        return
+    root = logging.getLogger()
     for handler in root.handlers[:]:
         bounded = _BoundedHandler(log)
         bounded.setFormatter(handler.formatter)
+        bounded.setLevel(handler.level)
         root.removeHandler(handler)
         root.addHandler(bounded)
 
