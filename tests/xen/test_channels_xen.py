@@ -24,6 +24,7 @@ memory = 256
 kernel = "{folder}/{kernel}"
 ramdisk = "{folder}/ramdisk"
 extra = "{cmdline}"
+tsc_mode = "native"
 on_crash = "preserve"
 channel = [ "connection=socket,name=org.xenwire.echo.cold,path={folder}/cold.sock" ]
 """
@@ -102,7 +103,7 @@ def running(lab, kind):
     config = CONFIG.format(kind=kind, folder=FOLDER, kernel=image.kernel.name, cmdline=image.cmdline)
     try:
         guest.create(config, 300, ("xenwire", "create", "--backend", "xenwire", "--timeout", "200s"))
-        guest.wait_for("xenwire guest: ready", timeout=300)
+        guest.wait_for_boot()
         yield guest
     finally:
         guest.shell("xl destroy $1 2>/dev/null; pkill -f '[x]enwire serve'; true")
@@ -156,7 +157,7 @@ def test_a_log_has_each_record_once_whenever_it_is_killed(guest):
     guest.type(f"until [ -e {device} ]; do usleep 100000; done; exec 3<>{device}; stty raw <&3")
     guest.type("for i in $(seq 0 59); do seq $((i * 100 + 1)) $((i * 100 + 100)); usleep 100000; done >&3")
     guest.shell(f"until [ -s {log} ]; do sleep 0.1; done")
-    guest.shell(f"cat >/root/kills; sh /root/kills {log} {count}", stdin=KILLS.encode(), timeout=400)
+    guest.shell(f"cat >/root/kills; sh /root/kills {log} {count}", stdin=KILLS.encode(), timeout=200)
     guest.shell(f"seq {count} | cmp - {log}")
     guest.type("exec 3>&-")
     guest.shell("xenwire channel detach $1 org.example.records")

@@ -29,6 +29,7 @@ channel = [
     "connection=socket,path={folder}/agent,name=org.qemu.guest_agent.0",
     "connection=pty,name=org.example.other",
 ]
+tsc_mode = "native"
 on_reboot = "destroy"
 on_crash = "preserve"
 """
@@ -69,7 +70,7 @@ def running(lab, image, kind, more=""):
     config = CONFIG.format(kind=kind, folder=FOLDER, kernel=kernel.name, cmdline=image.cmdline)
     try:
         guest.create(config + more, BOOT)
-        guest.wait_for("xenwire guest: ready", timeout=BOOT)
+        guest.wait_for_boot(BOOT)
         yield guest
     finally:
         guest.destroy()
