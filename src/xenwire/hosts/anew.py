@@ -1,4 +1,4 @@
-"""What a plain QEMU's device model does once its guest has ended: as xl's own process that waits for that."""
+"""What a plain QEMU's device model does once its guest has ended, as xl's process that waits for it."""
 
 from __future__ import annotations
 
@@ -45,4 +45,4 @@ async def make_anew(store: Store, domid: DomId, error: XenwireError | None, time
     await domain.destroy()
     new = await host.create(config, timeout=timeout, channel_type=QEMU_TYPE if of_qemu else None)
     with BoundedLog(agent_log(new.domid)) as log:
-        log.write(f"in place of domain {domid}, which {error or 'has powered off'}\n".encode())
+        log.write(f"in place of domain {domid}: {error or 'it has powered off'}\n".encode())
