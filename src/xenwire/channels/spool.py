@@ -26,7 +26,7 @@ so whoever comes late can be shown what others have had.
     128   index of the guest's input before the block under way, 32 bits; its length, 16 bits
     136   position before which nothing is remembered
     1024  that block of input, 1024 bytes
-    4096  the bytes
+    2048  the bytes; of most channels there are few, and the first have room in the header's page
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from xenwire.errors import ProtocolError
 
 __all__ = ["HEADER", "MAX_LIMIT", "MIN_LIMIT", "MOST_AT_ONCE", "PAGE", "Spool"]
 
-HEADER: Final = 4096
+HEADER: Final = 2048
 PAGE: Final = 4096
 """Bytes that `back` is asked for at a time."""
 MIN_LIMIT: Final = 4096
@@ -46,7 +46,7 @@ MAX_LIMIT: Final = 1 << 30
 MOST_AT_ONCE: Final = 2048
 """Bytes that `append` takes: all that a console's ring holds."""
 
-_MAGIC: Final = int.from_bytes(b"xwspool1", "little")
+_MAGIC: Final = int.from_bytes(b"xwspool2", "little")
 _COUNT: Final = (1 << 63) - 1
 _MODULUS: Final = 1 << 32
 _INPUT_AREA: Final = 1024
@@ -84,7 +84,7 @@ class Spool:
             self.release()
             raise ProtocolError("the spool is damaged", reason="its header makes no sense")
         self._back = back
-        self._backed = self.appended // PAGE * PAGE
+        self._backed = self.appended
         self._all_backed = self._backed + self.limit
 
     @classmethod
@@ -264,7 +264,9 @@ class Spool:
         if self._back is None:
             return True
         while self._backed < min(end, self._all_backed):
-            if not self._back(HEADER + self._backed % self.limit):
+            place = self._backed % self.limit
+            page, offset = divmod(HEADER + place, PAGE)
+            if not self._back(page * PAGE):
                 return False
-            self._backed += PAGE
+            self._backed += min(PAGE - offset, self.limit - place)
         return True
