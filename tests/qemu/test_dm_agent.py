@@ -5,7 +5,9 @@ import contextlib
 import json
 import logging
 import os
+import socket
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from xenwire.devicemodel.nodes import DeviceModelNodes
 from xenwire.devicemodel.setup import Setup
 from xenwire.errors import Conflict, NotFound, TimedOut, Unreachable, XenwireError
 from xenwire.qemu.program import find_qemu
+from xenwire.qemu.qmp.broker.access import Access
 from xenwire.qemu.qmp.connect import connect_unix
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.process import ProcessRef
@@ -138,6 +141,30 @@ async def test_its_pid_and_its_backends_are_there_before_it_is_running(domain, s
 
     async with running(agent(domain, short_tmp, opened=look), domain):
         assert seen == [[b"%d" % os.getpid(), b"", None]]
+
+
+async def test_a_libxl_that_has_a_monitor_made_is_answered_there_before_it_is_told(domain, short_tmp):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(short_tmp / "libxl"))
+        listener.listen()
+
+        async def setup():
+            fd = os.dup(listener.fileno())
+            return Setup(find_qemu(), BARE, short_tmp / "saved", listening={fd: Access.FULL})
+
+        task = asyncio.create_task(Agent(domain, DOMID, setup, log=short_tmp / "qemu.log").run())
+        try:
+            await domain.wait_for(NODES.runstate, lambda told: told is not None, 20)
+            path = await domain.wait_for(NODES.qmp, lambda told: told is not None, 20)
+            async with connect_unix(Path(path.decode())) as other:
+                await other.execute("query-status")
+            async with connect_unix(short_tmp / "libxl") as libxl:
+                assert (await libxl.execute("query-status"))["status"] == "prelaunch"
+                assert await domain.get(NODES.state) is None
+            await domain.wait_for(NODES.state, lambda state: state == b"running", 20)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 async def test_who_is_refused_leaves_nothing_of_what_it_prepared(domain, short_tmp):

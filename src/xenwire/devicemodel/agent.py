@@ -202,7 +202,7 @@ class Agent:
                 process = ProcessRef.of(qemu.pid)
                 full, read_only = monitor_sockets(run_dir(), self._domid)
                 sockets = {full: Access.FULL, read_only: Access.MONITOR, **setup.monitors}
-                async with Broker.serve(qemu.qmp, sockets, setup.listening):
+                async with Broker.serve(qemu.qmp, sockets, setup.listening) as broker:
                     offered = [
                         Node(self._nodes.qmp, str(full)),
                         Node(self._nodes.qmp_read_only, str(read_only)),
@@ -210,7 +210,7 @@ class Agent:
                     ]
                     await self._publish(qemu.qmp, setup, offered)
                     self._served = True
-                    return await self._follow_all(qemu, events, setup)
+                    return await self._follow_all(qemu, events, setup, broker)
         except XenwireError as error:
             failed = error
         # Where QEMU ends, whatever is being asked of it fails, and that is not the reason.
@@ -219,7 +219,7 @@ class Agent:
             raise failed
         return ended
 
-    async def _follow_all(self, qemu: Qemu, events: EventStream, setup: Setup) -> ExitStatus:
+    async def _follow_all(self, qemu: Qemu, events: EventStream, setup: Setup, broker: Broker) -> ExitStatus:
         """Follow QEMU and the toolstack until QEMU ends."""
         actions = Actions(qemu.qmp, setup.saved, setup.passthrough)
         try:
@@ -228,6 +228,7 @@ class Agent:
                 obeying = [
                     tasks.create_task(self._obey(actions, qemu.qmp)),
                     tasks.create_task(self._log_dirty(actions)),
+                    *([tasks.create_task(self._tell_libxl(broker))] if setup.listening else []),
                     *(tasks.create_task(backend.follow(qemu.qmp)) for backend in self._backends),
                 ]
                 status = await qemu.wait()
@@ -250,8 +251,18 @@ class Agent:
         ports, runstate = await asyncio.gather(
             self._serial_ports(qmp, console=not setup.under_xen), self._runstate(qmp)
         )
-        running = [] if setup.tells_running else [Node(self._nodes.state, RUNNING)]
+        later = setup.tells_running or setup.listening
+        running = [] if later else [Node(self._nodes.state, RUNNING)]
         await self._store.write_all([*offered, *ports, *runstate, *running])
+
+    async def _tell_libxl(self, broker: Broker) -> None:
+        """Say that it runs to a libxl that asks the monitor, too, once that has had its answer.
+
+        It ends by an assertion if it hears of both at once (xen: tools/libs/light/libxl_dm.c,
+        device_model_spawn_outcome).
+        """
+        await broker.given_was_used.wait()
+        await self._store.write(self._nodes.state, RUNNING)
 
     async def _follow(self, qmp: QmpClient, events: EventStream) -> None:
         try:

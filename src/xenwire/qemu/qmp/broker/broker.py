@@ -53,7 +53,11 @@ class Broker:
     """Offers one QmpClient's connection to any number of clients. Make it with `serve`."""
 
     def __init__(
-        self, qmp: QmpClient, everybodys: Collection[int], listeners: Mapping[socket.socket, Access]
+        self,
+        qmp: QmpClient,
+        everybodys: Collection[int],
+        listeners: Mapping[socket.socket, Access],
+        given: Collection[socket.socket],
     ) -> None:
         self._qmp = qmp
         self._registry = Registry(everybodys)
@@ -63,6 +67,10 @@ class Broker:
         self._busy = False
         self._turning = False
         self._listeners = listeners
+        self._given = given
+        self._of_given: set[Client] = set()
+        self.given_was_used = asyncio.Event()
+        """Whether a client has come and gone by a descriptor that listened already."""
         self._left = False
         self._owner = Owner(qmp.submit, self._line_up, self._free, self._forget, self._told)
 
@@ -83,10 +91,12 @@ class Broker:
                 stack.callback(os.close, fd)
             for fd, access in (listening or {}).items():
                 listeners[stack.enter_context(_duplicate(fd))] = access
+            given = frozenset(listeners)
             for path, access in sockets.items():
                 listeners[stack.enter_context(await listen_unix(path))] = access
                 stack.callback(_remove, SocketFile.of(path))
-            broker = cls(qmp, [each["fdset-id"] for each in await qmp.execute("query-fdsets")], listeners)
+            everybodys = [each["fdset-id"] for each in await qmp.execute("query-fdsets")]
+            broker = cls(qmp, everybodys, listeners, given)
             stack.enter_context(qmp.telling(broker))
             stack.callback(broker._leave, "the broker ends")
             broker._accept(True)
@@ -133,6 +143,8 @@ class Broker:
         descriptors = Descriptors(f"client{next(self._numbers)}", self._registry)
         client = Client(sock, access, session, descriptors, self._owner)
         self._clients[client] = None
+        if listener in self._given:
+            self._of_given.add(client)
         if len(self._clients) == MAX_CLIENTS:
             self._accept(False)
         client.start()
@@ -169,6 +181,9 @@ class Broker:
 
     def _forget(self, client: Client) -> None:
         del self._clients[client]
+        if client in self._of_given:
+            self._of_given.discard(client)
+            self.given_was_used.set()
         if not self._left:
             self._accept(True)
 
