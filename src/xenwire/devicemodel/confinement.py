@@ -60,14 +60,18 @@ def _may_drop(words: Sequence[str]) -> bool:
 
 def _later_needs(words: Sequence[str]) -> frozenset[str]:
     """Give the options that say themselves who QEMU is, or need root's rights or files when it runs."""
-    return (_CHANGES_USER | _SHARES).intersection(words) | {
-        option
-        for option, value in pairwise(words)
-        if (option in _NETWORK and _kind(value) == "tap")  # it runs a script at the end
-        or (option == "-device" and _HOST_DEVICE.search(value))
-        or (option == "-overcommit" and "mem-lock=on" in value)
-        or (option == "-sandbox" and "elevateprivileges" in value)
-    }
+    taps = _networks(words, "tap")  # they run a script at the end
+    return (
+        (_CHANGES_USER | _SHARES).intersection(words)
+        | taps
+        | {
+            option
+            for option, value in pairwise(words)
+            if (option == "-device" and _HOST_DEVICE.search(value))
+            or (option == "-overcommit" and "mem-lock=on" in value)
+            or (option == "-sandbox" and "elevateprivileges" in value)
+        }
+    )
 
 
 def _dropped(able: Capabilities, user: int) -> list[str]:
@@ -110,10 +114,7 @@ def _sandbox(able: Capabilities, words: Sequence[str], *, drops: bool) -> list[s
     """
     if "-sandbox" in words:
         return []
-    network = {(option, _kind(value)) for option, value in pairwise(words) if option in _NETWORK}
-    hinders = _CHANGES_USER.intersection(words) | {
-        option for option, kind in network if kind in ("bridge", "tap")
-    }
+    hinders = _CHANGES_USER.intersection(words) | _networks(words, "bridge", "tap")
     if "sandbox" not in able.options:
         _log.warning("nothing keeps QEMU from starting programs: it was built without -sandbox")
     elif hinders:
@@ -124,8 +125,13 @@ def _sandbox(able: Capabilities, words: Sequence[str], *, drops: bool) -> list[s
     return []
 
 
+def _networks(words: Sequence[str], *kinds: str) -> set[str]:
+    """Give the options for network devices of these kinds: for a bridge and a tap QEMU may start programs."""
+    return {option for option, value in pairwise(words) if option in _NETWORK and _kind(value) in kinds}
+
+
 def _kind(value: str) -> str | None:
-    """Give the type of a network device: a bridge and a tap may have QEMU start a helper or a script."""
+    """Give the type of a network device."""
     if value.startswith("{"):
         try:
             return str(json.loads(value).get("type"))

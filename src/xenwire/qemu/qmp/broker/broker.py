@@ -62,13 +62,12 @@ class Broker:
         self._qmp = qmp
         self._registry = Registry(everybodys)
         self._numbers = itertools.count(1)
-        self._clients: dict[Client, None] = {}
+        self._clients: dict[Client, socket.socket] = {}  # and by which of the listeners each came
         self._row: deque[Client] = deque()
         self._busy = False
         self._turning = False
         self._listeners = listeners
         self._given = given
-        self._of_given: set[Client] = set()
         self.given_was_used = asyncio.Event()
         """Whether a client has come and gone by a descriptor that listened already."""
         self._left = False
@@ -142,9 +141,7 @@ class Broker:
         session = ServerSession(self._qmp.version, offered, access)
         descriptors = Descriptors(f"client{next(self._numbers)}", self._registry)
         client = Client(sock, access, session, descriptors, self._owner)
-        self._clients[client] = None
-        if listener in self._given:
-            self._of_given.add(client)
+        self._clients[client] = listener
         if len(self._clients) == MAX_CLIENTS:
             self._accept(False)
         client.start()
@@ -180,9 +177,7 @@ class Broker:
         return [client._asdict() for client in self.clients]
 
     def _forget(self, client: Client) -> None:
-        del self._clients[client]
-        if client in self._of_given:
-            self._of_given.discard(client)
+        if self._clients.pop(client) in self._given:
             self.given_was_used.set()
         if not self._left:
             self._accept(True)
