@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from xenwire.channels.channellog import ChannelLog
 from xenwire.channels.endpoints import make_endpoint
 from xenwire.channels.endpoints import socket as socket_module
 from xenwire.channels.guest import GuestEnd
 from xenwire.channels.keys import Channel
 from xenwire.channels.options import Options
+from xenwire.channels.served import ServedChannel
 from xenwire.channels.spool import HEADER, Spool
 from xenwire.channels.wire import Wire
-from xenwire.errors import Conflict, NotFound, UsageError, XenwireError
+from xenwire.errors import Conflict, NotFound, ProtocolError, UsageError, XenwireError
 from xenwire.types import DOM0, ChannelKind, ChannelName, DevId
 
 EVERY_BYTE = bytes(range(256))
@@ -35,8 +37,14 @@ class Guest(GuestEnd):
     def __init__(self):
         self.says, self.heard, self.free = bytearray(), bytearray(), 1024
         self.moved = False
+        self.again = False
+
+    @property
+    def comes_again(self):
+        return self.again
 
     def take_output(self, spool, limit):
+        limit = min(limit, TURN)
         data = bytes(self.says[:limit])
         del self.says[:limit]
         if data:
@@ -835,7 +843,57 @@ async def test_a_guest_that_writes_as_fast_as_it_is_read_leaves_turns_to_others(
     wire.wire.endpoint.deliver = deliver_and_refill
     wire.guest.says[:] = bytes(TURN)
     assert wire.wire.turn()
-    assert wire.spool.appended == 8 * TURN
+    assert wire.spool.appended == TURN
+
+
+async def test_what_a_guest_writes_on_and_on_is_delivered_together(join, tmp_path):
+    """As long as it is sure to have another turn: its ring is small, and each delivery wakes a client."""
+    wire = await join(ChannelKind.PATH, tmp_path / "log")
+    log = tmp_path / "log"
+    wire.guest.again = True
+    for turns, written in enumerate([0, 0, 0, 4, 4], 1):
+        wire.guest.says[:] = bytes(TURN)
+        assert wire.wire.turn()
+        assert (wire.spool.appended, log.stat().st_size) == (turns * TURN, written * TURN)
+    assert not wire.wire.turn()
+    assert log.stat().st_size == 5 * TURN
+    wire.guest.says[:] = bytes(TURN)
+    assert wire.wire.turn()
+    wire.guest.says[:] = b"a few"
+    assert wire.wire.turn()
+    assert log.stat().st_size == 6 * TURN + 5
+    wire.guest.again = False
+    wire.guest.says[:] = bytes(TURN)
+    assert wire.wire.turn()
+    assert log.stat().st_size == 7 * TURN + 5
+
+
+async def test_nothing_is_dropped_for_being_delivered_together(join, tmp_path):
+    wire = await join(ChannelKind.PATH, tmp_path / "log", limit=2 * TURN)
+    wire.guest.again = True
+    for _ in range(8):
+        wire.guest.says[:] = bytes(TURN)
+        assert wire.wire.turn()
+    assert not wire.wire.turn()
+    assert (wire.spool.dropped, (tmp_path / "log").stat().st_size) == (0, 8 * TURN)
+
+
+async def test_a_guest_that_breaks_its_ring_has_written_what_was_before(join, tmp_path):
+    wire = await join(ChannelKind.PATH, tmp_path / "log")
+    wire.guest.again = True
+    wire.guest.says[:] = bytes(TURN)
+    channel = Channel(DOM0, DevId(1), ChannelName("org.example.0"), ChannelKind.PATH, str(tmp_path / "log"))
+    served = ServedChannel(None, None, channel, "", wire.wire, ChannelLog(DOM0, DevId(1)))
+    assert served.turn()
+    assert (tmp_path / "log").stat().st_size == 0
+
+    def broken(spool, limit):
+        raise ProtocolError("the other end of the ring broke it")
+
+    wire.guest.take_output = broken
+    assert not served.turn()
+    assert (served.broken, wire.wire.guest) == ("the other end of the ring broke it", None)
+    assert (tmp_path / "log").stat().st_size == TURN
 
 
 async def test_hold(join, tmp_path):

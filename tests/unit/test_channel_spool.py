@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xenwire.channels.endpoints.base import Endpoint
-from xenwire.channels.ringend import RingEnd
+from xenwire.channels.ringend import Port, RingEnd
 from xenwire.channels.spool import HEADER, MOST_AT_ONCE, PAGE, Spool
 from xenwire.channels.spoolfile import SpoolFile
 from xenwire.channels.wire import Wire
@@ -357,7 +357,7 @@ class World:
     def start(self):
         self.spool = Spool(Memory(memoryview(self.file), self.fuse))
         self.wire = Wire(self.kind(self.spool, 1500, self.got, self.typed), self.spool)
-        end = RingEnd(NoRings(), Page(Memory(memoryview(self.page), self.fuse)), 1)
+        end = RingEnd(NoRings(), Page(Memory(memoryview(self.page), self.fuse)), Port(1, bool))
         end.adopt(self.spool, 4711)
         self.wire.guest = end
 

@@ -22,6 +22,11 @@ class GuestEnd(ABC):
     Every method raises ProtocolError if the guest broke it.
     """
 
+    @property
+    def comes_again(self) -> bool:
+        """Whether `ready` is called again soon in any case: what the guest has written may wait till then."""
+        return False
+
     @abstractmethod
     def take_output(self, spool: Spool, limit: int) -> int:
         """Move up to `limit` bytes that the guest has written into the spool; tell how many."""

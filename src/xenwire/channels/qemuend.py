@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.guest import GuestEnd, Guests, Offer, identity
 from xenwire.channels.handover import fetch
-from xenwire.channels.spool import Spool
+from xenwire.channels.spool import MOST_AT_ONCE, Spool
 
 if TYPE_CHECKING:
     from xenwire.channels.keys import Channel
@@ -57,8 +57,16 @@ class QemuEnd(GuestEnd):
     def take_output(self, spool: Spool, limit: int) -> int:
         """Move what QEMU has sent into the spool. At the stream's end there is nothing for ever."""
         self._wants_output = limit > 0 and not self._ended
-        if not self._wants_output:
-            return 0
+        taken = 0
+        while self._wants_output and taken < limit:
+            most = min(limit - taken, MOST_AT_ONCE)
+            more = self._take(spool, most)
+            taken += more
+            if more < most:
+                break
+        return taken
+
+    def _take(self, spool: Spool, limit: int) -> int:
         spool.keep_input(spool.index, b"")
         try:
             data = self._stream.recv(limit, socket.MSG_PEEK)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xenwire.channels.keys import Channel
     from xenwire.xenstore import Nodes
 
-__all__ = ["RingEnd", "Rings"]
+__all__ = ["Port", "RingEnd", "Rings"]
 
 _REFERENCES: Final = range(8, 1 << 32)  # 0 to 7 are Xen's own
 _PORTS: Final = range(1, 1 << 17)  # as many as x86-64 has
@@ -31,11 +31,16 @@ class RingEnd(GuestEnd):
 
     __slots__ = ("_moved", "_page", "_port", "_ring", "_rings")
 
-    def __init__(self, rings: Rings, page: Page, port: int) -> None:
+    def __init__(self, rings: Rings, page: Page, port: Port) -> None:
         self._rings, self._page = rings, page
-        self._port = port  # our end of the ring's event channel
+        self._port = port
         self._ring = Backend(page.view)
         self._moved = False
+
+    @property
+    def comes_again(self) -> bool:
+        """Whether it moved bytes only now, and so is looked at again without an event."""
+        return self._port.busy
 
     def adopt(self, spool: Spool, identity: int) -> None:
         """Go on where the spool ends if it knows this ring, else begin with what stands in the ring now.
@@ -54,7 +59,7 @@ class RingEnd(GuestEnd):
         self._ring.say_connected(True)
 
     def take_output(self, spool: Spool, limit: int) -> int:
-        """Move what the guest has written out of the ring."""
+        """Move all that the guest has written out of the ring, if there may be so much."""
         data = self._ring.output.peek(limit)
         if data:
             spool.append(data)
@@ -76,7 +81,7 @@ class RingEnd(GuestEnd):
     def settle(self) -> None:
         """Signal the guest, if there is a cause: Linux holds back the interrupts of whoever has none."""
         if self._moved:
-            self._rings.events.notify(self._port)
+            self._rings.events.notify(self._port.number)
             self._moved = False
 
     def close(self) -> None:
@@ -91,7 +96,7 @@ class Rings(Guests):
 
     def __init__(self, events: EventChannels, grants: Grants) -> None:
         self.events, self.grants = events, grants
-        self._joined: dict[int, _Joined] = {}
+        self._joined: dict[int, Port] = {}
 
     async def offer(self, store: Nodes, channel: Channel, uuid: str) -> Offer | None:
         """Read the ring's reference and port: nothing that a guest writes is taken on trust."""
@@ -101,52 +106,70 @@ class Rings(Guests):
             return None
         return _Ring(self, uuid, channel.domid, channel.devid, reference, port)
 
-    def enter(self, domid: int, port: int, ready: Callable[[], bool]) -> int:
-        """Join an event channel that a domain offers, and give our port, whose events call `ready`.
+    def enter(self, domid: int, port: int, ready: Callable[[], bool]) -> Port:
+        """Join an event channel that a domain offers, and give our end of it, whose events call `ready`.
 
         Raises NotFound if there is no such domain or offer.
         """
-        ours = self.events.bind(domid, port)
+        ours = Port(self.events.bind(domid, port), ready)
         if not self._joined:
-            asyncio.get_running_loop().add_reader(self.events.fileno(), self._take_events)
-        self._joined[ours] = _Joined(ready)
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self.events.fileno(), self._take_events)
+        self._joined[ours.number] = ours
         return ours
 
-    def leave(self, port: int) -> None:
+    def leave(self, port: Port) -> None:
         """Leave an event channel."""
-        del self._joined[port]
-        self.events.unbind(port)
+        del self._joined[port.number]
+        self.events.unbind(port.number)
         if not self._joined:
-            asyncio.get_running_loop().remove_reader(self.events.fileno())
+            self._loop.remove_reader(self.events.fileno())
 
     def _take_events(self) -> None:
         """Give each channel that was signalled its turn."""
-        loop = asyncio.get_running_loop()
         unmask = []
-        for port in self.events.pending():
-            joined = self._joined.get(port)
-            if joined is None:
+        for number in self.events.pending():
+            port = self._joined.get(number)
+            if port is None or self._take_turn(port):
                 continue
-            moved = joined.ready()
-            if not (moved or joined.moved) and (wait := joined.pace.spend(loop.time())):
-                loop.call_later(wait, self._unmask, port, joined)
-            else:
-                unmask.append(port)
-            joined.moved = moved
-        self.events.unmask(port for port in unmask if port in self._joined)
+            if not port.moved and (wait := port.pace.spend(self._loop.time())):
+                self._loop.call_later(wait, self._unmask, port)
+            elif self._is_joined(port):
+                unmask.append(number)
+            port.moved = False
+        self.events.unmask(unmask)
 
-    def _unmask(self, port: int, joined: _Joined) -> None:
-        if self._joined.get(port) is joined:  # numbers come again
-            self.events.unmask([port])
+    def _take_turn(self, port: Port) -> bool:
+        """Let bytes move, and tell whether any did: then it is its turn again soon, without an event."""
+        port.busy = True
+        port.busy = port.ready()
+        if port.busy:
+            port.moved = True
+            self._loop.call_soon(self._take_next_turn, port)
+        return port.busy
+
+    def _take_next_turn(self, port: Port) -> None:
+        if self._is_joined(port) and not self._take_turn(port):
+            self._unmask(port)
+
+    def _unmask(self, port: Port) -> None:
+        if self._is_joined(port):
+            self.events.unmask([port.number])
+
+    def _is_joined(self, port: Port) -> bool:
+        return self._joined.get(port.number) is port  # numbers come again
 
 
-@dataclass(slots=True)
-class _Joined:
-    """What is kept of an event channel."""
+@dataclass(slots=True, eq=False)
+class Port:
+    """Our end of an event channel."""
 
+    number: int
     ready: Callable[[], bool]
+    busy: bool = False
+    """Whether it has its turn, or has it again soon."""
     moved: bool = True
-    """Whether the last event was with bytes: then the next may be of what went with them."""
+    """Whether the last events were with bytes: then the next may be of what went with them."""
     pace: Pace = field(default_factory=lambda: Pace(*_EVENTS))
 
 

@@ -124,7 +124,7 @@ class ServedChannel:
             self.broken = str(error)
             self._log.warning("%s", error)
             self._let_go()
-            return False
+            return self.wire.turn()  # what it has written before is delivered
 
     def close(self) -> None:
         """Let go of both ends, without a word in the store: a successor may go on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection
 
 __all__ = ["EventChannels", "Grants", "Page"]
 
@@ -46,7 +46,7 @@ class EventChannels(ABC):
         """
 
     @abstractmethod
-    def unmask(self, ports: Iterable[int]) -> None:
+    def unmask(self, ports: Collection[int]) -> None:
         """Let ports be pending again."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Final, NoReturn
 
@@ -68,9 +68,9 @@ class LinuxEventChannels(EventChannels):
             return []
         return list(memoryview(data).cast("I"))
 
-    def unmask(self, ports: Iterable[int]) -> None:
-        if words := b"".join(struct.pack("=I", port) for port in ports):
-            os.write(self._fd, words)
+    def unmask(self, ports: Collection[int]) -> None:
+        if ports:
+            os.write(self._fd, struct.pack(f"={len(ports)}I", *ports))
 
     def close(self) -> None:
         os.close(self._fd)

@@ -12,7 +12,7 @@ import itertools
 import mmap
 import os
 import select
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -73,7 +73,7 @@ class LoopbackEventChannels(EventChannels):
             self._poll.modify(self._ports[port].fd, 0)
         return ports
 
-    def unmask(self, ports: Iterable[int]) -> None:
+    def unmask(self, ports: Collection[int]) -> None:
         for port in ports:
             if bound := self._ports.get(port):
                 self._poll.modify(bound.fd, select.EPOLLIN)
