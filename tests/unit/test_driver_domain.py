@@ -9,6 +9,7 @@ from frontend import Guest, eventually
 
 from xenwire.channels.attach import attach, detach
 from xenwire.channels.keys import Channel, backends_of, read_channels
+from xenwire.channels.orphans import release_orphans
 from xenwire.channels.ringend import Rings
 from xenwire.channels.server import ChannelServer
 from xenwire.errors import XenwireError
@@ -35,6 +36,13 @@ class Host(Daemon):
         connection = self.engine.connect(self.domid)
         self._clients[connection] = client
         return connection
+
+    def tell(self, effects):
+        """Have clients told what has become of a domain."""
+        for effect in effects:
+            if client := self._clients.get(effect.connection):
+                client.outbox.add(effect)
+                client.flush()
 
 
 @pytest.fixture
@@ -216,3 +224,33 @@ async def test_the_driver_domain_dies(host, store, backend, guest):
     assert not await store.exists(old.frontend)
     assert not await store.exists(f"/libxl/{GUEST}/device/console/{old.devid}")
     await ended(serving)
+
+
+async def test_a_guest_learns_that_its_driver_domain_has_died(host, store, backend, guest, tmp_path):
+    """Its directory goes at once, and no other's does."""
+    server = ChannelServer(store, backend.server._guests, tmp_path / "spools")
+    serving = [asyncio.create_task(each) for each in (server.run(), release_orphans(store))]
+    far = await attach(store, channel(ChannelKind.NONE))
+    here = await attach(store, Channel(GUEST, DevId(0), ChannelName("org.example.1"), ChannelKind.NONE))
+    await guest.connect()
+    await backend.stop()
+    host.tell(host.engine.shut_down(HOST))
+    assert await store.exists(far.frontend)
+    host.tell(host.engine.kill(HOST))
+    await store.wait_for(far.frontend, lambda value: value is None, 5)
+    assert await store.exists(here.frontend)
+    assert [one.name for one in await read_channels(store, GUEST)] == [here.name]
+    assert not await store.exists(f"/libxl/{GUEST}/device/console/{far.devid}")
+    for task in serving:
+        await ended(task)
+
+
+async def test_what_was_left_of_a_driver_domain_goes_once_somebody_looks(host, store, backend):
+    """Nobody served in dom0 as it died."""
+    far = await attach(store, channel(ChannelKind.NONE))
+    await backend.stop()
+    host.tell(host.engine.kill(HOST))
+    assert await store.exists(far.frontend)
+    releasing = asyncio.create_task(release_orphans(store))
+    await store.wait_for(far.frontend, lambda value: value is None, 5)
+    await ended(releasing)

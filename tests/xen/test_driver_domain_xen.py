@@ -65,9 +65,8 @@ def driver(lab):
 
 
 @pytest.fixture(scope="module")
-def guest(lab, driver):
-    """A guest that has booted; the driver domain serves by then."""
-    guest = Guest(lab, "driven")
+def config(lab, driver):
+    """The configuration of a guest, whose files are in dom0."""
 
     async def put():
         image = await build_tiny_guest(print)
@@ -76,7 +75,14 @@ def guest(lab, driver):
             await session.put(image.ramdisk, f"{FOLDER}/guest-ramdisk")
         return image.cmdline
 
-    guest.create(CONFIG.format(folder=FOLDER, cmdline=asyncio.run(put())), 300)
+    return CONFIG.format(folder=FOLDER, cmdline=asyncio.run(put()))
+
+
+@pytest.fixture(scope="module")
+def guest(lab, driver, config):
+    """A guest that has booted; the driver domain serves by then."""
+    guest = Guest(lab, "driven")
+    guest.create(config, 300)
     driver.inside(SERVE, timeout=300)
     guest.wait_for("xenwire guest: ready", timeout=300)
     yield guest
@@ -157,3 +163,24 @@ def test_a_guest_that_is_destroyed_leaves_nothing(guest, driver, frontend):
     )
     guest.shell("xenstore-exists /local/domain/$(xl domid driver)/backend", status=1)
     assert "WARNING" not in driver.inside("cat /run/serve.log")
+
+
+def test_a_guest_is_released_when_its_driver_domain_ends(guest, driver, config):
+    """Or else it would write until the ring is full, and never do anything again."""
+    guest.create(config, 300)
+    guest.wait_for("xenwire guest: ready", timeout=300)
+    guest.shell(
+        "xenwire channel attach $1 org.example.far --backend driver --log /run/far.log; "
+        "xenwire channel attach $1 org.xenwire.echo.near --socket /tmp/near.sock",  # dom0's serve is started
+        timeout=120,
+    )
+    device = "/dev/xen-channel/org.example.far"
+    guest.type(
+        f"until [ -e {device} ]; do usleep 100000; done; while echo a line; do usleep 5000; done >{device}"
+    )
+    driver.inside("until [ -s /run/far.log ]; do sleep 0.1; done", timeout=120)
+    far = guest.shell("echo /local/domain/$(xl domid $1)/device/console/1").strip()
+    guest.shell(f"xl destroy driver; while xenstore-exists {far}; do sleep 0.1; done")
+    assert guest.answers()
+    assert guest.talk("/tmp/near.sock", b"still there", count=11) == b"still there"
+    guest.shell("xl destroy $1; pkill -f '[x]enwire serve'")

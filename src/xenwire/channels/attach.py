@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -19,12 +19,12 @@ from xenwire.channels.keys import (
     backend_domids,
     backends_of,
     copy_of,
-    frontend_of,
 )
 from xenwire.channels.nodes import parse_error
+from xenwire.channels.orphans import remove_orphans
 from xenwire.channels.persistent import forget, uuid_of
 from xenwire.errors import Conflict, NotFound, TimedOut, XenwireError
-from xenwire.types import DOM0, DevId, DomId, StorePath
+from xenwire.types import DOM0, DevId, StorePath
 from xenwire.xenstore import Store, Transaction
 
 __all__ = ["MOST_CHANNELS", "attach", "detach", "detach_all", "show", "wait_served"]
@@ -167,16 +167,6 @@ async def _remove_ours(t: Transaction, channel: Channel) -> None:
         await t.discard(channel.frontend, copy_of(channel.domid, channel.devid))
 
 
-async def _orphans(t: Transaction, domid: DomId, served_by: Mapping[DevId, DomId]) -> list[DevId]:
-    """Give those of a domain's channels whose driver domain is no more.
-
-    The store has removed what that domain owned: the backend, and the frontend's name.
-    """
-    elsewhere = [(devid, where) for devid, where in served_by.items() if where != DOM0]
-    backends = await t.get_all(backends_of(domid, where) / devid for devid, where in elsewhere)
-    return [devid for (devid, _), backend in zip(elsewhere, backends, strict=True) if backend is None]
-
-
 async def _write(t: Transaction, channel: Channel, most: int) -> Channel | Conflict:
     """Write a channel's nodes, and remove those of orphans. Give an error where only that makes room."""
     home = StorePath(f"/local/domain/{channel.domid}")
@@ -199,9 +189,7 @@ async def _write(t: Transaction, channel: Channel, most: int) -> Channel | Confl
     free = [n for n in range(1, most + 1) if str(n) not in taken]
     devid = channel.devid or (free[0] if free else 0)
     # Their numbers are not for this one: a guest that has not seen them go would take it for one of them.
-    orphans = await _orphans(t, channel.domid, served_by)
-    for orphan in orphans:
-        await t.discard(frontend_of(channel.domid, orphan), copy_of(channel.domid, orphan))
+    orphans = await remove_orphans(t, channel.domid, served_by)
     if devid not in free:
         error = Conflict(
             message,

@@ -11,6 +11,7 @@ from typing import Final
 
 from xenwire.channels.attach import MOST_CHANNELS
 from xenwire.channels.guest import Guests
+from xenwire.channels.orphans import release_orphans
 from xenwire.channels.port import LAST_DEVID
 from xenwire.channels.returning import Returning
 from xenwire.channels.server import ChannelServer
@@ -69,7 +70,7 @@ async def _run(
     name: str,
     ready: Callable[[], None],
 ) -> None:
-    """Serve, and have channels come back, of which a file tells after a boot; only dom0 may do that."""
+    """Serve, and see to all channels of the host: only dom0 may do that, which has channels come back."""
 
     async def announce() -> None:
         if returning is not None:
@@ -83,6 +84,7 @@ async def _run(
                 if await load(store, kept):
                     tasks.create_task(keep(store, kept))
                 tasks.create_task(returning.run())
+                tasks.create_task(release_orphans(store))
             await server.run(lambda: tasks.create_task(announce()))
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None
