@@ -14,6 +14,7 @@ from frontend import UUID, Guest, attach, eventually
 
 from xenwire.channels.options import Options
 from xenwire.channels.persistent import Remembered, forget, remember
+from xenwire.channels.ringend import RingEnd
 from xenwire.channels.spool import HEADER
 from xenwire.channels.statistics import ChannelStatistics
 from xenwire.types import ChannelKind, ChannelName
@@ -310,6 +311,30 @@ async def test_a_broken_ring_harms_no_other(store, backend, guest, tmp_path):
     await eventually(lambda: any("broke" in (c.error or "") for c in backend.server.channels()))
     writer.close()
     other.close()
+
+
+async def test_a_ring_that_breaks_as_it_is_joined_again_is_let_go_of(
+    store, backend, guest, tmp_path, monkeypatch
+):
+    """What was about to be given is kept, and would be given now."""
+    give_input = RingEnd.give_input
+
+    def broken_meanwhile(self, spool, data):
+        guest.page.view.cast("I")[768] = 77777
+        give_input(self, spool, data)
+
+    monkeypatch.setattr(RingEnd, "give_input", broken_meanwhile)
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await guest.connect()
+    _, writer = await connected(tmp_path / "s")
+    writer.write(b"kept")
+    await eventually(lambda: told(backend).error)
+    await guest.say(4)
+    await guest.until(5)
+    assert "77777" in told(backend).error
+    assert (backend.grants.mapped, backend.events.bound) == (0, 0)
+    writer.close()
 
 
 async def test_others_channels_are_left_alone(store, backend, tmp_path):

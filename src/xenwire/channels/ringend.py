@@ -192,7 +192,11 @@ class _Ring(Offer):
             page.unmap()
             raise
         end = RingEnd(self.rings, page, port)
-        end.adopt(spool, identity(self.uuid, self.devid, self.reference, self.port))
+        try:
+            end.adopt(spool, identity(self.uuid, self.devid, self.reference, self.port))
+        except BaseException:
+            end.close()
+            raise
         return end
 
 
