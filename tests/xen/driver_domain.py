@@ -85,11 +85,12 @@ ldd $python /usr/lib/$name/lib-dynload/_ctypes.*.so | grep -o '/[^ ]* (' | tr -d
         cp -L $library .$library
     done
 number=10
-for module in xen-evtchn xen-gntdev; do modprobe --show-depends $module; done | while read -r _ file _; do
-    cp $file modules/$number-${file##*/}
-    number=$((number + 1))
-done
-mv ../init ../orders.py .
+for module in xen-evtchn xen-gntdev xen-gntalloc; do modprobe --show-depends $module; done |
+    while read -r _ file _; do
+        cp $file modules/$number-${file##*/}
+        number=$((number + 1))
+    done
+mv ../init ../*.py .
 chmod +x init
 {
     find . | busybox cpio -o -H newc
@@ -106,10 +107,11 @@ rm -r "$1/extra"
 class DriverDomain(Guest):
     """A guest in which commands can be run: through the store, since it has no agent and no network."""
 
-    def __init__(self, lab, name, folder):
-        """`folder`: one of dom0's, that is made."""
+    def __init__(self, lab, name, folder, programs=()):
+        """`folder`: one of dom0's, that is made. `programs`: files that are to be in its root, in Python."""
         super().__init__(lab, name)
         self.folder = folder
+        self._programs = programs
         self._numbers = itertools.count(1)
 
     def make(self):
@@ -124,7 +126,12 @@ class DriverDomain(Guest):
             await install(session)
             await session.run(["mkdir", "-p", self.folder])
             await session.put(dom0.kernel, f"{self.folder}/kernel")
-        for name, text in (("init", INIT), ("orders.py", ORDERS)):
+        files = {
+            "init": INIT,
+            "orders.py": ORDERS,
+            **{each.name: each.read_text() for each in self._programs},
+        }
+        for name, text in files.items():
             await self.run_async(
                 ["sh", "-c", 'cat >"$1"', "sh", f"{self.folder}/{name}"], 60, text.encode(), 0
             )

@@ -30,6 +30,20 @@ sys.stdout.buffer.write(data)
 QEMU takes the end of what a client sends for the end of the client, and forgets what it had for it.
 """
 
+ECHOED = """\
+import socket
+client = socket.socket(socket.AF_UNIX)
+client.connect("/run/echo.sock")
+client.settimeout(120)
+data = bytes(range(256)) * 8
+client.sendall(data)
+got = b""
+while len(got) < len(data) and (piece := client.recv(65536)):
+    got += piece
+print(got == data, len(got))
+"""
+"""In a driver domain: send bytes to a guest that echoes, and tell whether the same come back."""
+
 
 class Guest:
     """A domain of the lab's."""

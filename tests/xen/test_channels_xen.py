@@ -134,13 +134,24 @@ def test_a_channel_comes_to_a_running_guest(guest):
     assert (channel["name"], channel["devid"], channel["state"]) == (NAME, 2, "connected")
 
 
-def test_xl_sees_it(guest):
-    assert "socket" in guest.shell("xl channel-list $1")
-
-
 def test_a_second_one_that_is_a_terminal(guest):
+    """xl joins it by its number."""
     guest.shell("xenwire channel attach $1 org.xenwire.echo.tty --pty")
     assert "/dev/pts/" in guest.shell("xenstore-read /local/domain/$(xl domid $1)/device/console/3/tty")
+    said = guest.shell(
+        "{ echo over xl; sleep 9; } | timeout 60 xl console -t pv -n 3 $1 | grep -m 1 'over xl'"
+    )
+    assert said.strip() == "over xl"
+
+
+def test_xl_lists_them(guest):
+    """Those that it knows, and the others do not disturb it."""
+    guest.shell("xenwire channel attach $1 org.example.none --none")
+    guest.shell(f"xenwire channel attach $1 org.example.log --log {FOLDER}/log")
+    listed = guest.shell("xl channel-list $1").splitlines()[1:]
+    assert [line.split()[6] for line in listed] == ["socket", "socket", "pty"]
+    for name in ("none", "log"):
+        guest.shell(f"xenwire channel detach $1 org.example.{name}")
 
 
 def test_the_backend_is_killed_and_nobody_notices(guest):
@@ -211,8 +222,8 @@ def test_pvh(lab):
     checks = (
         test_a_channel_that_was_there_first,
         test_a_channel_comes_to_a_running_guest,
-        test_xl_sees_it,
         test_a_second_one_that_is_a_terminal,
+        test_xl_lists_them,
         test_the_backend_is_killed_and_nobody_notices,
         test_a_log_has_each_record_once_whenever_it_is_killed,
         test_it_reboots,

@@ -1,4 +1,6 @@
-"""The Debian guest under a real Xen, as a PV domain: seeded over a channel, and asked over another."""
+"""The Debian guest under a real Xen, as a PV domain: seeded over a channel, and asked over another. With its
+systemd it serves another guest's channels, too.
+"""
 
 import asyncio
 import json
@@ -6,8 +8,8 @@ import subprocess
 
 import pytest
 
-from tests.xen.guest import Guest
-from xenwire.images import build_debian_guest
+from tests.xen.guest import ECHOED, Guest
+from xenwire.images import build_debian_guest, build_tiny_guest
 from xenwire.lab.package import install
 
 pytestmark = [pytest.mark.xen, pytest.mark.timeout(3600)]
@@ -21,13 +23,18 @@ memory = 512
 kernel = "{folder}/kernel"
 ramdisk = "{folder}/initrd"
 extra = "{cmdline}"
-disk = ["format=qcow2,vdev=xvda,access=rw,target={folder}/disk"]
+disk = [
+    "format=qcow2,vdev=xvda,access=rw,target={folder}/disk",
+    "format=raw,backendtype=qdisk,vdev=xvdb,access=rw,target={folder}/xenwire.tar",
+]
+driver_domain = 1
 channel = [
     "connection=pty,name=org.example.first",
     "connection=socket,path={folder}/agent,name=org.qemu.guest_agent.0",
     "connection=socket,path={folder}/seed,name=org.xenwire.seed.0",
 ]
 """
+"""The second disk is Xenwire, for the guest to unpack; QEMU 7.2 cannot serve a read-only one."""
 USER_DATA = b"""\
 #cloud-config
 write_files:
@@ -38,6 +45,30 @@ write_files:
 REPORT = """\
 echo state: $(systemctl is-system-running --wait), channels: $(ls /dev/xen-channel)
 echo made: $(cat /root/made), python: $(python3 -c 'print(6 * 7)')
+"""
+PACK = """\
+cd /
+tar -cf "$1/xenwire.tar" usr/local/bin/xenwire usr/local/lib/python3.*/dist-packages/xenwire \
+    usr/lib/python3/dist-packages/click
+"""
+INSTALL = """\
+set -e
+tar -xf /dev/xvdb -C /
+modprobe -a xen-evtchn xen-gntdev
+xenwire serve --unit xenwire-serve.service >/etc/systemd/system/xenwire-serve.service
+systemctl enable --now xenwire-serve
+"""
+DRIVEN = """\
+name = "driven"
+type = "pv"
+memory = 128
+kernel = "{folder}/driven-kernel"
+ramdisk = "{folder}/driven-ramdisk"
+extra = "{cmdline}"
+"""
+CONFINED = """\
+pid=$(systemctl show --property MainPID --value xenwire-serve)
+grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/$pid/status | tr -d '\\t' | tr '\\n' ' '
 """
 CHANNELS = "org.example.first org.qemu.guest_agent.0 org.xenwire.seed.0"
 
@@ -55,6 +86,7 @@ def guest(lab, tmp_path_factory):
             await session.run(["mkdir", FOLDER])
             for path in (image.kernel, image.ramdisk, disk):
                 await session.put(path, FOLDER)
+            await session.run(["sh", "-c", PACK, "sh", FOLDER])
 
     asyncio.run(prepare())
     guest = Guest(lab, "seeded")
@@ -89,3 +121,45 @@ def test_agent(guest):
 
 def test_its_console(guest):
     guest.wait_for(" login: ", timeout=BOOT)
+
+
+def within(guest, script):
+    """Run a script in the guest, and give what it says."""
+    return agent(guest, "exec", guest.name, "--timeout", "300s", "--", "sh", "-c", script)
+
+
+@pytest.fixture
+def driven(lab, guest):
+    """A guest whose channel the Debian guest serves, by the unit of systemd's."""
+    within(guest, INSTALL)
+    driven = Guest(lab, "driven")
+
+    async def put():
+        image = await build_tiny_guest(print)
+        async with lab.session() as session:
+            await session.put(image.kernel, f"{FOLDER}/driven-kernel")
+            await session.put(image.ramdisk, f"{FOLDER}/driven-ramdisk")
+        return image.cmdline
+
+    driven.create(DRIVEN.format(folder=FOLDER, cmdline=asyncio.run(put())), 300)
+    driven.wait_for_boot()
+    driven.shell(
+        f"xenwire channel attach $1 org.xenwire.echo.far --backend {guest.name} --socket /run/echo.sock",
+        timeout=200,
+    )
+    yield driven
+    driven.destroy()
+
+
+def test_the_unit_of_systemd_serves(guest, driven):
+    """As hardened as it is, and through a restart and a kill."""
+    talk = f"python3 -c '{ECHOED}'"
+    assert within(guest, talk) == "True 2048\n"
+    # It may change owners of what it makes, and use files whatever their mode; nothing else is left to it.
+    assert within(guest, CONFINED) == "CapEff:000000000000000b NoNewPrivs:1 Seccomp:2 "
+    within(guest, "systemctl restart xenwire-serve")
+    assert within(guest, talk) == "True 2048\n"
+    within(guest, "systemctl kill --signal=KILL xenwire-serve")
+    assert within(guest, f"until {talk} 2>/dev/null; do sleep 0.2; done") == "True 2048\n"
+    assert within(guest, "systemctl show --property NRestarts --value xenwire-serve") == "1\n"
+    assert "WARNING" not in within(guest, "journalctl --unit xenwire-serve")

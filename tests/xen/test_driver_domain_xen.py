@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.xen.driver_domain import DriverDomain
-from tests.xen.guest import Guest
+from tests.xen.guest import ECHOED, Guest
 from xenwire.images import build_tiny_guest
 
 pytestmark = [pytest.mark.xen, pytest.mark.timeout(1200)]
@@ -23,22 +23,11 @@ on_crash = "preserve"
 """
 SERVE = "xenwire -v serve >>/run/serve.log 2>&1 & echo $! >/run/serve.pid\n"
 
-TALK = """\
+TALK = f"""\
 cat >/tmp/talk.py <<end
-import socket
-client = socket.socket(socket.AF_UNIX)
-client.connect("/run/echo.sock")
-client.settimeout(60)
-data = bytes(range(256)) * 8
-client.sendall(data)
-got = b""
-while len(got) < len(data) and (piece := client.recv(65536)):
-    got += piece
-print(got == data, len(got))
-end
+{ECHOED}end
 python3 -S /tmp/talk.py
 """
-"""Send bytes to a guest that echoes, and tell whether the same come back."""
 
 KILLS = """\
 log=/run/records.log end=2000
