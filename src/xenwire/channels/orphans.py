@@ -7,7 +7,6 @@ a ring which nobody empties waits for room with interrupts off, and lets go of n
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -30,8 +29,9 @@ async def release_orphans(store: Store) -> None:
     async with store.watch("@releaseDomain") as ended:
         async for _ in ended:
             try:
-                domids = [DomId(name) for name in await store.names("/local/domain") if name.isdecimal()]
-                await asyncio.gather(*(_release(store, domid) for domid in domids))
+                for name in await store.names("/local/domain"):
+                    if name.isdecimal():
+                        await _release(store, DomId(name))
             except StoreClosed:
                 raise
             except XenwireError as error:
