@@ -20,10 +20,12 @@ class Guest:
         self.grants = LoopbackGrants(folder, domid)
         self.page = None
 
-    async def probe(self):
+    async def probe(self, *, broken=False):
         """Offer a ring, as a driver does that has found a device in state 1."""
         self.reference, self.page = self.grants.grant(self.host)
         self.ring = Frontend(self.page.view)
+        if broken:
+            self.page.view.cast("I")[771] = 77777
         self.port = self.events.offer(self.host)
         await self.store.write(self.home / "ring-ref", str(self.reference))
         await self.store.write(self.home / "port", str(self.port))

@@ -883,7 +883,9 @@ async def test_a_guest_that_breaks_its_ring_has_written_what_was_before(join, tm
     wire.guest.again = True
     wire.guest.says[:] = bytes(TURN)
     channel = Channel(DOM0, DevId(1), ChannelName("org.example.0"), ChannelKind.PATH, str(tmp_path / "log"))
-    served = ServedChannel(None, None, channel, "", wire.wire, ChannelLog(DOM0, DevId(1)))
+    looks = []
+    log = ChannelLog(DOM0, DevId(1))
+    served = ServedChannel(None, None, channel, "", wire.wire, log, lambda: looks.append(True))
     assert served.turn()
     assert (tmp_path / "log").stat().st_size == 0
 
@@ -893,6 +895,7 @@ async def test_a_guest_that_breaks_its_ring_has_written_what_was_before(join, tm
     wire.guest.take_output = broken
     assert not served.turn()
     assert (served.broken, wire.wire.guest) == ("the other end of the ring broke it", None)
+    assert looks == [True]
     assert (tmp_path / "log").stat().st_size == TURN
 
 

@@ -308,9 +308,28 @@ async def test_a_broken_ring_harms_no_other(store, backend, guest, tmp_path):
     reader, writer = await connected(tmp_path / "t")
     await other.write(b"fine")
     assert await reader.readexactly(4) == b"fine"
-    await eventually(lambda: any("broke" in (c.error or "") for c in backend.server.channels()))
+    await guest.until(5)
+    assert any("broke" in (c.error or "") for c in backend.server.channels())
+    guest.page.view.cast("I")[771] = 0
+    await guest.say(4)  # the same ring is not taken again
+    await guest.say(6)
+    await guest.until(6)
+    await guest.say(1)
+    await guest.until(2)
+    await guest.connect()
+    assert [channel.error for channel in backend.server.channels()] == [None, None]
     writer.close()
     other.close()
+
+
+async def test_a_ring_that_is_offered_broken_is_refused_once(store, backend, guest, tmp_path, caplog):
+    await attach(store, channel(ChannelKind.SOCKET, tmp_path / "s"))
+    await guest.until(2)
+    await guest.probe(broken=True)
+    await guest.until(5)
+    await asyncio.sleep(0.05)
+    assert len([1 for record in caplog.records if "broke" in record.message]) == 1
+    assert (backend.grants.mapped, backend.events.bound) == (0, 0)
 
 
 async def test_a_ring_that_breaks_as_it_is_joined_again_is_let_go_of(

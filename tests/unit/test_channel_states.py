@@ -12,7 +12,7 @@ STATE, GENERATION = CHANNEL.backend / "state", CHANNEL.backend / "generation"
 
 @pytest.fixture
 def served(store):
-    return ServedChannel(store, None, CHANNEL, "", None, None)
+    return ServedChannel(store, None, CHANNEL, "", None, None, None)
 
 
 async def test_it_is_changed_with_what_belongs_to_it(store, served):

@@ -139,6 +139,7 @@ def compare(guest, *words):
 @pytest.mark.parametrize("words", ["index 771 2049", "index 768 1", "index_before"])
 def test_an_index_that_cannot_be(guest, words):
     with attacked(guest, *words.split()) as channel:
+        assert channel["state"] == "closing"
         assert "bytes fit" in channel["error"]
         measured(guest, seconds=0.5)
     assert listed(guest, HOSTILE)["error"] is None

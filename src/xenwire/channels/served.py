@@ -6,6 +6,7 @@
     2             3 or 4              join the guest's end                      4
     4             3 or 4, new end     leave the old end for the new one         4
     1, 2, 4       3 or 4, and no end  take what is left, say so in the log      5
+    2, 4          3 or 4, breaks it   leave the guest's end, say so in the log  5
     4             5                   take what is left, stop the input         5
     4, 5          6, 1 or gone        take what is left, leave the guest's end  6
     6             1, and online       -                                         2
@@ -21,6 +22,7 @@ After a restart the states are found as they were left, and gone on from there: 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from xenwire.channels.channellog import ChannelLog
@@ -55,15 +57,22 @@ class ServedChannel:
     """A channel of a guest, between the guest's end and an endpoint."""
 
     def __init__(
-        self, store: Store, guests: Guests, channel: Channel, uuid: str, wire: Wire, log: ChannelLog
+        self,
+        store: Store,
+        guests: Guests,
+        channel: Channel,
+        uuid: str,
+        wire: Wire,
+        log: ChannelLog,
+        look_again: Callable[[], None],
     ) -> None:
-        """`uuid` is that of the channel's domain."""
+        """`uuid` is that of the channel's domain. `look_again` is to have `reconcile` called."""
         self.channel = channel
         self.wire = wire
         self.broken: str | None = None
         """Why the guest's end is not served any more; a guest that begins anew is served again."""
         self._store, self._guests = store, guests
-        self._uuid, self._log = uuid, log
+        self._uuid, self._log, self._look_again = uuid, log, look_again
         self._joined: Offer | None = None
         self._opened = False
         self._state = XenbusState.UNKNOWN  # as it was found last
@@ -102,6 +111,8 @@ class ServedChannel:
                     await self._set(XenbusState.INIT_WAIT)
             case XenbusState.INIT_WAIT:
                 await self._connect_when_ready(guest)
+            case XenbusState.CONNECTED if guest in _READY and self.broken is not None:
+                await self._set(XenbusState.CLOSING)
             case XenbusState.CONNECTED if guest in _READY:
                 if await self._connect():
                     await self._tell_generation()
@@ -117,13 +128,14 @@ class ServedChannel:
         return None
 
     def turn(self) -> bool:
-        """Move bytes, and tell whether any went. A guest that broke its end is left alone from then on."""
+        """Move bytes, and tell whether any went. A guest that broke its end has to begin anew."""
         try:
             return self.wire.turn()
         except ProtocolError as error:
             self.broken = str(error)
             self._log.warning("%s", error)
             self._let_go()
+            self._look_again()
             return self.wire.turn()  # what it has written before is delivered
 
     def close(self) -> None:
@@ -151,6 +163,8 @@ class ServedChannel:
             await self._connect()
             if self._joined is not None:
                 await self._set(XenbusState.CONNECTED, generation=str(self.wire.spool.generation))
+            elif self.broken is not None and self._state is not XenbusState.CLOSING:
+                await self._set(XenbusState.CLOSING)
 
     async def _connect(self) -> bool:
         """Join the end that the guest offers, unless it is the one that we have; tell whether it is new.

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -268,7 +269,9 @@ class ChannelServer:
 
         endpoint = make_endpoint(channel, entry.spool.spool, ready, options)
         wire = Wire(endpoint, entry.spool.spool, block=options.block, hold=options.hold)
-        entry.served = ServedChannel(self._store, self._guests, channel, str(uuid), wire, entry.log)
+        entry.served = ServedChannel(
+            self._store, self._guests, channel, str(uuid), wire, entry.log, partial(self._look_again, key)
+        )
         entry.log.info("%s of kind %s is taken up", channel.name, channel.kind)
         if options.block:
             entry.log.warning("it has its guest wait while nobody takes the output; Linux on Xen spins then")
