@@ -4,6 +4,7 @@ import asyncio
 import itertools
 
 from tests.xen.guest import Guest
+from xenwire.images import build_tiny_guest
 from xenwire.images.dom0 import build_dom0
 from xenwire.lab.package import install
 
@@ -102,6 +103,29 @@ chmod +x init
 rm -r "$1/extra"
 """
 """Make a ramdisk of dom0's own files, in its folder $1. The kernel takes archives one after another."""
+
+DRIVEN = """\
+name = "driven"
+type = "pv"
+memory = 128
+kernel = "{folder}/guest-kernel"
+ramdisk = "{folder}/guest-ramdisk"
+extra = "{cmdline}"
+on_crash = "preserve"
+"""
+
+
+def put_driven(lab, folder):
+    """Put a tiny guest's files into a folder of dom0's, and give its configuration: it is `driven`."""
+
+    async def put():
+        image = await build_tiny_guest(print)
+        async with lab.session() as session:
+            await session.put(image.kernel, f"{folder}/guest-kernel")
+            await session.put(image.ramdisk, f"{folder}/guest-ramdisk")
+        return image.cmdline
+
+    return DRIVEN.format(folder=folder, cmdline=asyncio.run(put()))
 
 
 class DriverDomain(Guest):

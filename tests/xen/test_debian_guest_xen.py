@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
+from tests.xen.driver_domain import put_driven
 from tests.xen.guest import ECHOED, Guest
-from xenwire.images import build_debian_guest, build_tiny_guest
+from xenwire.images import build_debian_guest
 from xenwire.lab.package import install
 
 pytestmark = [pytest.mark.xen, pytest.mark.timeout(3600)]
@@ -57,14 +58,6 @@ tar -xf /dev/xvdb -C /
 modprobe -a xen-evtchn xen-gntdev
 xenwire serve --unit xenwire-serve.service >/etc/systemd/system/xenwire-serve.service
 systemctl enable --now xenwire-serve
-"""
-DRIVEN = """\
-name = "driven"
-type = "pv"
-memory = 128
-kernel = "{folder}/driven-kernel"
-ramdisk = "{folder}/driven-ramdisk"
-extra = "{cmdline}"
 """
 CONFINED = """\
 pid=$(systemctl show --property MainPID --value xenwire-serve)
@@ -133,15 +126,7 @@ def driven(lab, guest):
     """A guest whose channel the Debian guest serves, by the unit of systemd's."""
     within(guest, INSTALL)
     driven = Guest(lab, "driven")
-
-    async def put():
-        image = await build_tiny_guest(print)
-        async with lab.session() as session:
-            await session.put(image.kernel, f"{FOLDER}/driven-kernel")
-            await session.put(image.ramdisk, f"{FOLDER}/driven-ramdisk")
-        return image.cmdline
-
-    driven.create(DRIVEN.format(folder=FOLDER, cmdline=asyncio.run(put())), 300)
+    driven.create(put_driven(lab, FOLDER), 300)
     driven.wait_for_boot()
     driven.shell(
         f"xenwire channel attach $1 org.xenwire.echo.far --backend {guest.name} --socket /run/echo.sock",

@@ -1,26 +1,15 @@
 """Channels that a driver domain serves: on a real Xen, for a real guest, with nothing of dom0 in between."""
 
-import asyncio
 import json
 
 import pytest
 
-from tests.xen.driver_domain import DriverDomain
+from tests.xen.driver_domain import DriverDomain, put_driven
 from tests.xen.guest import ECHOED, Guest
-from xenwire.images import build_tiny_guest
 
 pytestmark = [pytest.mark.xen, pytest.mark.timeout(1200)]
 
 FOLDER = "/tmp/driver-domain"
-CONFIG = """\
-name = "driven"
-type = "pv"
-memory = 128
-kernel = "{folder}/guest-kernel"
-ramdisk = "{folder}/guest-ramdisk"
-extra = "{cmdline}"
-on_crash = "preserve"
-"""
 SERVE = "xenwire -v serve >>/run/serve.log 2>&1 & echo $! >/run/serve.pid\n"
 
 TALK = f"""\
@@ -56,15 +45,7 @@ def driver(lab):
 @pytest.fixture(scope="module")
 def config(lab, driver):
     """The configuration of a guest, whose files are in dom0."""
-
-    async def put():
-        image = await build_tiny_guest(print)
-        async with lab.session() as session:
-            await session.put(image.kernel, f"{FOLDER}/guest-kernel")
-            await session.put(image.ramdisk, f"{FOLDER}/guest-ramdisk")
-        return image.cmdline
-
-    return CONFIG.format(folder=FOLDER, cmdline=asyncio.run(put()))
+    return put_driven(lab, FOLDER)
 
 
 @pytest.fixture(scope="module")

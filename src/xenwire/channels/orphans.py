@@ -43,12 +43,12 @@ async def _release(store: Store, domid: DomId) -> None:
     if all(where == DOM0 for where in served_by.values()):
         return
 
-    async def remove(t: Transaction) -> list[DevId]:
-        return await remove_orphans(t, domid, await backend_domids(t, domid))
+    async def remove(t: Transaction) -> list[tuple[DevId, DomId]]:
+        served_by = await backend_domids(t, domid)
+        return [(devid, served_by[devid]) for devid in await remove_orphans(t, domid, served_by)]
 
-    for devid in await store.transact(remove):
-        told = "channel %d of domain %d: domain %d, which served it, has ended"
-        _log.info(told, devid, domid, served_by.get(devid, -1))
+    for devid, where in await store.transact(remove):
+        _log.info("channel %d of domain %d: domain %d, which served it, has ended", devid, domid, where)
 
 
 async def remove_orphans(t: Transaction, domid: DomId, served_by: Mapping[DevId, DomId]) -> list[DevId]:
