@@ -18,9 +18,8 @@ from xenwire.channels.server import ChannelServer
 from xenwire.daemon.confinement import Confinement
 from xenwire.daemon.control import Address, telling
 from xenwire.daemon.persistence import keep, load
-from xenwire.hosts.served import SERVER, control_socket
-from xenwire.runtime.lock import FileLock
-from xenwire.runtime.places import run_dir, state_dir, store_socket
+from xenwire.hosts.served import SERVER, control_socket, serving_lock
+from xenwire.runtime.places import state_dir, store_socket
 from xenwire.runtime.process import ProcessRef
 from xenwire.types import DOM0, DomId
 from xenwire.xenstore import Store
@@ -51,7 +50,7 @@ async def serve(
     name = "xen" if xen else "qemu"
     confinement = Confinement.of(user)
     spools = confinement.folder / f"spool-{name}"
-    async with FileLock(run_dir() / f"serve-{name}.lock").held(_TAKEOVER), _guests(xen=xen) as guests:
+    async with serving_lock(f"{name}:").held(_TAKEOVER), _guests(xen=xen) as guests:
         confinement.begin()
         async with Store.connect(None if xen else store_socket()) as store:
             domid = DomId(await store.get_text("domid") or DOM0) if xen else DOM0

@@ -17,6 +17,7 @@ import uuid as uuids
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -39,7 +40,7 @@ from xenwire.hosts.nodes import domain_nodes
 from xenwire.hosts.paths import domain_path, libxl_path, vm_path
 from xenwire.hosts.served import ensure_served, server, statistics
 from xenwire.qemu.accelerator import accelerator
-from xenwire.runtime.daemon import Daemon, xenwire_command
+from xenwire.runtime.daemon import Daemon, ensure_running, xenwire_command
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.places import log_dir, run_dir, store_socket
 from xenwire.runtime.process import ProcessRef
@@ -461,16 +462,14 @@ def _all_nodes(
 async def _ensure_store() -> None:
     """Start the store if nobody answers at its socket, once however many ask."""
     path = store_socket()
-    if await _answers(path):
-        return
-    async with FileLock(path.with_suffix(".lock")).held(_STORE_TIMEOUT):
-        if not await _answers(path):
-            await Daemon.start_ready(
-                "the store",
-                xenwire_command("store", "serve", "--socket", str(path)),
-                log_dir() / "store.log",
-                _STORE_TIMEOUT,
-            )
+    await ensure_running(
+        "the store",
+        xenwire_command("store", "serve", "--socket", str(path)),
+        log_dir() / "store.log",
+        _STORE_TIMEOUT,
+        lock=FileLock(path.with_suffix(".lock")),
+        running=partial(_answers, path),
+    )
 
 
 async def _answers(path: Path) -> bool:

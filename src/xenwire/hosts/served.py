@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from xenwire.channels.statistics import ChannelStatistics
-from xenwire.errors import ProtocolError, UsageError
-from xenwire.runtime.daemon import Daemon, xenwire_command
+from xenwire.errors import ProtocolError, TimedOut, UsageError
+from xenwire.runtime.daemon import ensure_running, xenwire_command
 from xenwire.runtime.lock import FileLock
 from xenwire.runtime.places import log_dir, run_dir
 from xenwire.runtime.process import ProcessRef
 from xenwire.types import DevId, DomId, StorePath
 from xenwire.xenstore import Store
 
-__all__ = ["SERVER", "control_socket", "ensure_served", "server", "statistics"]
+__all__ = ["SERVER", "control_socket", "ensure_served", "server", "serving_lock", "statistics"]
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ SERVER: Final = StorePath("/tool/xenwire/serve")
 """The process that serves the channels of this store's domains, as `pid:start`; by that process."""
 
 _TIMEOUT: Final = 60.0  # seconds that the daemon has to start; under emulation it takes some
+_RETRY: Final = 0.05  # seconds
 _STATISTICS_TIMEOUT: Final = 2.0  # seconds
 _MAX_STATISTICS: Final = 64 << 20  # bytes; a channel has some hundreds
 
@@ -43,18 +46,38 @@ async def server(store: Store) -> ProcessRef | None:
 async def ensure_served(store: Store, uri: str) -> None:
     """Start `xenwire serve` for the host `uri` unless it runs, once however many ask.
 
-    Raises XenwireError with its last words if it cannot start.
+    Raises XenwireError with its last words if it cannot start, TimedOut if another process serves, and does
+    not say so.
     """
-    if await server(store) is not None:
-        return
-    async with FileLock(run_dir() / "serve-start.lock").held(_TIMEOUT):
-        if await server(store) is None:
-            await Daemon.start_ready(
-                "the channels' backend",
-                xenwire_command("serve", "--host", uri),
-                log_dir() / "serve.log",
-                _TIMEOUT,
+    await ensure_running(
+        "the channels' backend",
+        xenwire_command("serve", "--host", uri),
+        log_dir() / "serve.log",
+        _TIMEOUT,
+        lock=FileLock(run_dir() / "serve-start.lock"),
+        running=partial(_serves, store, serving_lock(uri)),
+    )
+
+
+async def _serves(store: Store, lock: FileLock) -> bool:
+    """Tell whether our channels are served; one who begins to, or ends, is waited for."""
+    deadline = time.monotonic() + _TIMEOUT
+    while await server(store) is None:
+        if not lock.is_held:
+            return False
+        if time.monotonic() >= deadline:
+            raise TimedOut(
+                "a process serves the channels, and is not ready",
+                reason=f"waited {_TIMEOUT:g} s for it to write {SERVER}",
+                hint=f"see who does: fuser -v {lock.path}",
             )
+        await asyncio.sleep(_RETRY)
+    return True
+
+
+def serving_lock(uri: str) -> FileLock:
+    """Give the lock that who serves the channels of the host `uri` holds."""
+    return FileLock(run_dir() / f"serve-{uri.rstrip(':')}.lock")
 
 
 def control_socket(uri: str) -> Path:

@@ -6,17 +6,18 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from xenwire.errors import NotFound, TimedOut, XenwireError
 from xenwire.runtime.files import tail
+from xenwire.runtime.lock import FileLock
 from xenwire.runtime.process import ExitStatus, ProcessRef
 from xenwire.runtime.race import before
 
-__all__ = ["Daemon", "xenwire_command"]
+__all__ = ["Daemon", "ensure_running", "xenwire_command"]
 
 
 def xenwire_command(*arguments: str) -> list[str]:
@@ -113,6 +114,32 @@ class Daemon:
     async def _ready(self, ear: socket.socket) -> None:
         if not await before(asyncio.get_running_loop().sock_recv(ear, 64), self.wait()):
             raise self.failure(f"{self.name} did not start", await self.wait())
+
+
+async def ensure_running(
+    name: str,
+    argv: Sequence[str],
+    log: Path,
+    timeout: float,
+    *,
+    lock: FileLock,
+    running: Callable[[], Awaitable[bool]],
+) -> None:
+    """Start a daemon as `Daemon.start_ready` does unless it is `running`, once however many ask.
+
+    They agree by the lock. Who starts it without asking, as systemd does, may be first meanwhile: what was
+    started here ends then, and that is as well.
+    """
+    if await running():
+        return
+    async with lock.held(timeout):
+        if await running():
+            return
+        try:
+            await Daemon.start_ready(name, argv, log, timeout)
+        except XenwireError:
+            if not await running():
+                raise
 
 
 def _inheritable() -> list[int]:

@@ -26,7 +26,16 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process holds it now, maybe this one. Raises OSError if its file cannot be opened."""
+        fd = self._open()
+        try:
+            return not _try(fd)
+        finally:
+            os.close(fd)
 
     @asynccontextmanager
     async def held(
@@ -37,16 +46,16 @@ class FileLock:
         Raises TimedOut if others keep it for `timeout` seconds, OSError if its file cannot be opened.
         """
         deadline = time.monotonic() + timeout
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = self._open()
         try:
             tries = 0
             while not _try(fd):
                 if time.monotonic() >= deadline:
                     raise TimedOut(
-                        f"another process holds the lock {self._path}",
+                        f"another process holds the lock {self.path}",
                         reason=f"waited {timeout:g} s for it",
-                        hint=f"see who does: fuser -v {self._path}",
-                        path=str(self._path),
+                        hint=f"see who does: fuser -v {self.path}",
+                        path=str(self.path),
                     )
                 await asyncio.sleep(_RETRY)
                 tries += 1
@@ -55,6 +64,9 @@ class FileLock:
             yield
         finally:
             os.close(fd)
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _try(fd: int) -> bool:
