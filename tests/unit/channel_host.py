@@ -9,7 +9,7 @@ from xenwire.channels.ringend import Rings
 from xenwire.channels.server import ChannelServer
 from xenwire.hypervisor import Page
 from xenwire.hypervisor.loopback import LoopbackEventChannels, LoopbackGrants
-from xenwire.types import ChannelName, DevId, DomId
+from xenwire.types import DOM0, ChannelName, DevId, DomId
 
 
 def channel(kind, path=None, devid=1, domid=5):
@@ -73,16 +73,17 @@ class CountedPage(Page):
 
 
 class Backend:
-    """A server that can be killed and started again."""
+    """What serves channels in a domain; it can be killed and started again."""
 
-    def __init__(self, store, folder):
-        self.store, self.folder = store, folder
+    def __init__(self, store, folder, domid=DOM0):
+        self.store, self.folder, self.domid = store, folder, domid
         self.task = None
 
     async def start(self):
-        self.events, self.grants = Events(self.folder, 0), Grants(self.folder, 0)
+        self.events, self.grants = Events(self.folder, self.domid), Grants(self.folder, self.domid)
+        rings = Rings(self.events, self.grants)
         (self.folder / "spools").mkdir(exist_ok=True)
-        self.server = ChannelServer(self.store, Rings(self.events, self.grants), self.folder / "spools")
+        self.server = ChannelServer(self.store, rings, self.folder / "spools", self.domid)
         ready = asyncio.Event()
         self.task = asyncio.create_task(self.server.run(ready.set))
         await ready.wait()

@@ -5,15 +5,14 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from channel_host import Backend
 from frontend import Guest, eventually
 
 from xenwire.channels.attach import attach, detach
 from xenwire.channels.keys import Channel, backends_of, read_channels
 from xenwire.channels.orphans import release_orphans
-from xenwire.channels.ringend import Rings
 from xenwire.channels.server import ChannelServer
 from xenwire.errors import XenwireError
-from xenwire.hypervisor.loopback import LoopbackEventChannels, LoopbackGrants
 from xenwire.types import ChannelKind, ChannelName, DevId, DomId
 from xenwire.xenstore import Permissions, Store
 from xenwire.xenstored.engine import Engine
@@ -82,30 +81,9 @@ async def ended(task):
         await task
 
 
-class Backend:
-    """What serves channels in the driver domain; it can be killed and started again."""
-
-    def __init__(self, store, folder):
-        self.store, self.folder = store, folder
-
-    async def start(self):
-        self.events = LoopbackEventChannels(self.folder, HOST)
-        rings = Rings(self.events, LoopbackGrants(self.folder, HOST))
-        (self.folder / "spools").mkdir(exist_ok=True)
-        self.server = ChannelServer(self.store, rings, self.folder / "spools", HOST)
-        ready = asyncio.Event()
-        self.task = asyncio.create_task(self.server.run(ready.set))
-        await ready.wait()
-
-    async def stop(self):
-        if not self.task.done():
-            await ended(self.task)
-            self.events.close()
-
-
 @pytest.fixture
 async def backend(theirs, tmp_path):
-    backend = Backend(theirs, tmp_path)
+    backend = Backend(theirs, tmp_path, HOST)
     await backend.start()
     yield backend
     await backend.stop()
