@@ -86,7 +86,7 @@ def echoes(guest, path, data=bytes(range(256)) * 8, program=TALK, timeout=60):
 
 @contextmanager
 def running(lab, kind):
-    """A guest that has booted, with the first of its channels."""
+    """A guest that has begun to boot, with the first of its channels."""
     guest = Guest(lab, f"chan-{kind}")
 
     async def prepare():
@@ -103,7 +103,6 @@ def running(lab, kind):
     config = CONFIG.format(kind=kind, folder=FOLDER, kernel=image.kernel.name, cmdline=image.cmdline)
     try:
         guest.create(config, 300, ("xenwire", "create", "--backend", "xenwire", "--timeout", "200s"))
-        guest.wait_for_boot()
         yield guest
     finally:
         # Where the domain has just reset, xl's process that waits for its end is about to make it anew.
@@ -116,6 +115,7 @@ def running(lab, kind):
 @pytest.fixture(scope="module")
 def guest(lab):
     with running(lab, "pv") as guest:
+        guest.wait_for_boot()
         yield guest
 
 
@@ -222,6 +222,7 @@ def test_a_domain_that_is_destroyed_leaves_nothing(guest):
 def test_pvh(lab):
     """All that at a guest in a virtual machine."""
     checks = (
+        Guest.wait_for_boot,
         test_a_channel_that_was_there_first,
         test_a_channel_comes_to_a_running_guest,
         test_a_second_one_that_is_a_terminal,

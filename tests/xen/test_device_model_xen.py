@@ -3,12 +3,12 @@
 import asyncio
 import json
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from tests.xen.firmware import firmware
-from tests.xen.guest import Guest
-from xenwire.errors import TimedOut
+from tests.xen.guest import Guest, on_an_emulated_processor
 from xenwire.images import build_tiny_guest
 from xenwire.lab import Lab, Profile
 from xenwire.lab.package import install
@@ -56,30 +56,30 @@ done
 """Whether the guest's serial port shows that it goes on, within 10 s."""
 
 
-def on_a_guest(lab, kind, work, more=""):
-    """Have xl make a guest, and do something with it.
-
-    QEMU's emulation of SVM loses a guest now and then (as in test_tiny_guest_xen): if it does not count any
-    more, it is done again with another, at most three.
-    """
+@contextmanager
+def running(lab, name, config):
+    """A guest that xl has made, with Xenwire in dom0."""
 
     async def prepare():
         async with lab.session() as session:
             await install(session)
 
     asyncio.run(prepare())
-    guest = Guest(lab, f"dm-{kind}")
-    guest.shell(f"mkdir -p {FOLDER}; cat >{FOLDER}/firmware", stdin=firmware())
-    for attempts_left in (2, 1, 0):
-        try:
-            guest.create(CONFIG.format(kind=kind, folder=FOLDER) + more, timeout=120)
-            work(guest)
-            return
-        except (AssertionError, TimedOut):
-            if not attempts_left or is_alive(guest):
-                raise
-        finally:
-            guest.destroy()
+    guest = Guest(lab, name)
+    try:
+        guest.create(config, LINUX_BOOT)
+        yield guest
+    finally:
+        guest.destroy()
+
+
+def on_a_guest(lab, kind, work, more=""):
+    """Have xl make a guest of our firmware only, and do something with it."""
+    Guest(lab, "").shell(f"mkdir -p {FOLDER}; cat >{FOLDER}/firmware", stdin=firmware())
+    config = CONFIG.format(kind=kind, folder=FOLDER) + more
+    on_an_emulated_processor(
+        lab, lambda: running(lab, f"dm-{kind}", config), [work], is_lost=lambda guest: not is_alive(guest)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -228,27 +228,24 @@ def test_linux_is_given_a_card_and_gives_it_back(lab_with_a_card):
 
     async def put():
         async with lab_with_a_card.session() as session:
-            await install(session)
             await session.run(["mkdir", "-p", FOLDER])
             for path in (image.bzimage, image.ramdisk):
                 await session.put(path, FOLDER)
 
     asyncio.run(put())
-    guest = Guest(lab_with_a_card, "dm-linux")
     config = LINUX.format(folder=FOLDER, kernel=image.bzimage.name, cmdline=image.cmdline)
-    for attempts_left in (2, 1, 0):  # as in `on_a_guest`
-        try:
-            guest.create(config, timeout=LINUX_BOOT)
-            guest.wait_for("xenwire guest: ready", timeout=LINUX_BOOT)
-            assert not linux_sees_the_card(guest)
-            is_given_a_card(guest, lambda: linux_sees_the_card(guest))
-            assert not linux_sees_the_card(guest)
-            return
-        except (AssertionError, TimedOut):
-            if not attempts_left or guest.answers():
-                raise
-        finally:
-            guest.destroy()
+    on_an_emulated_processor(
+        lab_with_a_card,
+        lambda: running(lab_with_a_card, "dm-linux", config),
+        [lambda guest: guest.wait_for_boot(LINUX_BOOT), sees_a_card_come_and_go],
+        is_lost=lambda guest: not guest.answers(),
+    )
+
+
+def sees_a_card_come_and_go(guest):
+    assert not linux_sees_the_card(guest)
+    is_given_a_card(guest, lambda: linux_sees_the_card(guest))
+    assert not linux_sees_the_card(guest)
 
 
 def linux_sees_the_card(guest):

@@ -7,14 +7,12 @@ from contextlib import contextmanager
 import pytest
 
 from tests.xen.guest import Guest, on_an_emulated_processor
-from xenwire.errors import TimedOut
 from xenwire.images import build_tiny_guest
 from xenwire.lab.package import install
 
 pytestmark = [pytest.mark.xen, pytest.mark.timeout(2400)]
 
 BOOT = 700  # seconds; QEMU hands an HVM guest its kernel byte by byte: 100 when nothing else runs
-ATTEMPTS = 3
 FOLDER = "/tmp/tiny-guest"
 CONFIG = """\
 name = "tiny-{kind}"
@@ -64,13 +62,12 @@ def files(lab, image):
 
 @contextmanager
 def running(lab, image, kind, more=""):
-    """Such a guest, which has booted."""
+    """Such a guest, which has begun to boot."""
     guest = Guest(lab, f"tiny-{kind}")
     kernel = image.bzimage if kind == "hvm" else image.kernel
     config = CONFIG.format(kind=kind, folder=FOLDER, kernel=kernel.name, cmdline=image.cmdline)
     try:
         guest.create(config + more, BOOT)
-        guest.wait_for_boot(BOOT)
         yield guest
     finally:
         guest.destroy()
@@ -79,7 +76,12 @@ def running(lab, image, kind, more=""):
 @pytest.fixture(scope="module")
 def guest(lab, image, files):
     with running(lab, image, "pv") as guest:
+        boots(guest)
         yield guest
+
+
+def boots(guest):
+    guest.wait_for_boot(BOOT)
 
 
 def test_console(guest):
@@ -138,6 +140,7 @@ def test_its_end(guest):
 
 
 CHECKS = (
+    boots,
     test_console,
     test_echo,
     test_agent,
@@ -174,28 +177,16 @@ def test_pvh(lab, image, files):
 
 
 def test_hvm(lab, image, files):
-    """All that at a guest in a virtual machine, whose device model is ours.
-
-    The emulated processor on which it runs loses one now and then: its console is dead then too, and there is
-    another attempt.
-    """
-    words = []
-    for _ in range(ATTEMPTS):
-        with running(lab, image, "hvm", OUR_MODEL) as guest:
-            try:
-                for check in (
-                    test_console,
-                    test_echo,
-                    test_agent,
-                    test_a_channel_that_comes_later,
-                    drives_our_device_model,
-                    test_its_end,
-                ):
-                    check(guest)
-            except (AssertionError, TimedOut):
-                if guest.answers():
-                    raise
-                words.append(guest.last_words())
-            else:
-                return
-    pytest.fail(f"the guest died {ATTEMPTS} times:\n" + "\n".join(words))
+    """All that at a guest in a virtual machine, whose device model is ours."""
+    checks = (
+        boots,
+        test_console,
+        test_echo,
+        test_agent,
+        test_a_channel_that_comes_later,
+        drives_our_device_model,
+        test_its_end,
+    )
+    on_an_emulated_processor(
+        lab, lambda: running(lab, image, "hvm", OUR_MODEL), checks, is_lost=lambda guest: not guest.answers()
+    )
