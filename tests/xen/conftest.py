@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from xenwire.errors import NotFound
-from xenwire.lab import Lab, Profile
+from xenwire.images import Release
+from xenwire.lab import Lab, Profile, Xenstored
 from xenwire.qemu.program import find_qemu
 
 
@@ -50,15 +52,17 @@ async def witnesses(lab):
 
 @pytest.fixture(scope="session")
 def lab():
-    """The lab; what a test creates in it, it destroys."""
+    """The lab; what a test creates in it, it destroys. The environment may ask for another Xen, or store."""
     try:
         find_qemu()
     except NotFound as error:
         pytest.skip(f"no lab without QEMU: {error}; {error.hint}")
     folder = Path(tempfile.mkdtemp(prefix="xw-lab-"))
+    release = Release(os.environ.get("XENWIRE_TEST_RELEASE", Release.BOOKWORM))
+    xenstored = Xenstored(os.environ.get("XENWIRE_TEST_XENSTORED", Xenstored.C))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XENWIRE_RUN", str(folder))
-        lab = asyncio.run(Lab.start("tests", Profile(), print))
+        lab = asyncio.run(Lab.start("tests", Profile(release, xenstored=xenstored), print))
     yield lab
     asyncio.run(lab.stop())
     shutil.rmtree(folder)
