@@ -10,6 +10,7 @@ import stat
 import subprocess
 import termios
 import tty
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -878,23 +879,41 @@ async def test_nothing_is_dropped_for_being_delivered_together(join, tmp_path):
     assert (wire.spool.dropped, (tmp_path / "log").stat().st_size) == (0, 8 * TURN)
 
 
+def served(wire, looks):
+    log = str(wire.endpoint.place)
+    channel = Channel(DOM0, DevId(1), ChannelName("org.example.0"), ChannelKind.PATH, log)
+    look_again = partial(looks.append, True)
+    return ServedChannel(None, None, channel, "", wire.wire, ChannelLog(DOM0, DevId(1)), look_again)
+
+
+@pytest.mark.parametrize("turns_before", range(4))
+async def test_the_last_words_of_a_guest_that_never_ends_are_delivered(join, tmp_path, turns_before):
+    """Up to a number of turns, whichever of them is the last."""
+    wire = await join(ChannelKind.PATH, tmp_path / "log")
+    wire.guest.again = True
+    wire.guest.says[:] = bytes(1 << 20)
+    for _ in range(turns_before):
+        assert wire.wire.turn()
+    served(wire, []).last_turns()
+    assert wire.guest.says
+    assert (tmp_path / "log").stat().st_size == wire.spool.appended > 32 * 1024
+
+
 async def test_a_guest_that_breaks_its_ring_has_written_what_was_before(join, tmp_path):
     wire = await join(ChannelKind.PATH, tmp_path / "log")
     wire.guest.again = True
     wire.guest.says[:] = bytes(TURN)
-    channel = Channel(DOM0, DevId(1), ChannelName("org.example.0"), ChannelKind.PATH, str(tmp_path / "log"))
     looks = []
-    log = ChannelLog(DOM0, DevId(1))
-    served = ServedChannel(None, None, channel, "", wire.wire, log, lambda: looks.append(True))
-    assert served.turn()
+    channel = served(wire, looks)
+    assert channel.turn()
     assert (tmp_path / "log").stat().st_size == 0
 
     def broken(spool, limit):
         raise ProtocolError("the other end of the ring broke it")
 
     wire.guest.take_output = broken
-    assert not served.turn()
-    assert (served.broken, wire.wire.guest) == ("the other end of the ring broke it", None)
+    assert not channel.turn()
+    assert (channel.broken, wire.wire.guest) == ("the other end of the ring broke it", None)
     assert looks == [True]
     assert (tmp_path / "log").stat().st_size == TURN
 

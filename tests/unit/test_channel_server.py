@@ -7,6 +7,7 @@ import os
 import uuid as uuids
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from channel_host import channel, connected
@@ -17,6 +18,7 @@ from xenwire.channels.persistent import Remembered, forget, remember
 from xenwire.channels.ringend import RingEnd
 from xenwire.channels.spool import HEADER
 from xenwire.channels.statistics import ChannelStatistics
+from xenwire.errors import ProtocolError
 from xenwire.types import ChannelKind, ChannelName
 
 
@@ -354,6 +356,18 @@ async def test_a_ring_that_breaks_as_it_is_joined_again_is_let_go_of(
     assert "77777" in told(backend).error
     assert (backend.grants.mapped, backend.events.bound) == (0, 0)
     writer.close()
+
+
+async def test_where_no_ring_can_be_served_nothing_is_kept_of_it(store, backend, guest, monkeypatch):
+    """As on a processor that orders memory in another way."""
+    refused = Mock(side_effect=ProtocolError("cannot serve a ring here"))
+    monkeypatch.setattr("xenwire.channels.ringend.Backend", refused)
+    await attach(store, channel(ChannelKind.NONE))
+    await guest.until(2)
+    await guest.probe()
+    await guest.until(5)
+    assert told(backend).error == "cannot serve a ring here"
+    assert (backend.grants.mapped, backend.events.bound) == (0, 0)
 
 
 async def test_others_channels_are_left_alone(store, backend, tmp_path):

@@ -13,7 +13,7 @@ from xenwire.channels.spool import HEADER, MOST_AT_ONCE, PAGE, Spool
 from xenwire.channels.spoolfile import SpoolFile
 from xenwire.channels.wire import Wire
 from xenwire.errors import ProtocolError, XenwireError
-from xenwire.rings.console import PAGE_SIZE, Frontend
+from xenwire.rings.console import PAGE_SIZE, Backend, Frontend
 
 STREAM = bytes(n * 7 % 251 for n in range(1 << 16))
 """What a guest writes: a byte tells its position, modulo 251."""
@@ -340,8 +340,9 @@ class Log(Consumer):
 class World:
     """A guest, a spool and a consumer, and a daemon between them that can be killed at any store."""
 
-    def __init__(self, kind, limit=4096, index=0xFFFFFF00):
-        self.kind = kind
+    def __init__(self, kind, limit=4096, index=0xFFFFFF00, *, busy=False):
+        """`busy`: the guest is looked at again and again, and its bytes wait for more."""
+        self.kind, self.busy = kind, busy
         self.fuse = Fuse()
         self.page, self.file = bytearray(PAGE_SIZE), bytearray(HEADER + limit)
         for word in range(768, 772):
@@ -357,7 +358,8 @@ class World:
     def start(self):
         self.spool = Spool(Memory(memoryview(self.file), self.fuse))
         self.wire = Wire(self.kind(self.spool, 1500, self.got, self.typed), self.spool)
-        end = RingEnd(NoRings(), Page(Memory(memoryview(self.page), self.fuse)), Port(1, bool))
+        page = Page(Memory(memoryview(self.page), self.fuse))
+        end = RingEnd(NoRings(), page, Backend(page.view), Port(1, bool, self.busy))
         end.adopt(self.spool, 4711)
         self.wire.guest = end
 
@@ -381,6 +383,7 @@ class World:
             self.survive(lambda: self.wire.turn())
 
     def finish(self):
+        self.busy = self.wire.guest._port.busy = False
         for _ in range(20):
             self.guest_goes(0, 1024)
             self.survive(lambda: self.wire.turn())
@@ -401,14 +404,20 @@ def every_kill(make):
     raise AssertionError
 
 
-def test_a_log_has_every_byte_once_at_every_kill():
-    for world in every_kill(lambda: World(Log)):
+@pytest.fixture(params=[(4096, False), (32768, False), (32768, True)], ids=["small", "large", "busy"])
+def spool(request):
+    limit, busy = request.param
+    return {"limit": limit, "busy": busy}
+
+
+def test_a_log_has_every_byte_once_at_every_kill(spool):
+    for world in every_kill(lambda: World(Log, **spool)):
         assert b"".join(data for _, data in world.got) == STREAM[: world.written]
         assert world.spool.dropped == 0
 
 
-def test_a_consumer_misses_nothing_and_sees_one_block_again_at_most():
-    for world in every_kill(lambda: World(Consumer)):
+def test_a_consumer_misses_nothing_and_sees_one_block_again_at_most(spool):
+    for world in every_kill(lambda: World(Consumer, **spool)):
         end = repeated = 0
         for position, data in world.got:
             assert position <= end
@@ -420,8 +429,8 @@ def test_a_consumer_misses_nothing_and_sees_one_block_again_at_most():
         assert world.spool.dropped == 0
 
 
-def test_input_reaches_the_guest_once_at_every_kill():
-    for world in every_kill(lambda: World(Log)):
+def test_input_reaches_the_guest_once_at_every_kill(spool):
+    for world in every_kill(lambda: World(Log, **spool)):
         # What was looked at, and put into the ring, and not consumed, comes again: a socket's client is gone
         # by then, as its stream is.
         repeated = len(world.read) - 3000

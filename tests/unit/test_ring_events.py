@@ -3,6 +3,7 @@
 import asyncio
 import os
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -130,6 +131,30 @@ async def test_a_stale_event_of_a_number_that_came_again_is_one_turn_too_many(ri
     events.queue = [port.number]
     rings._take_events()
     assert (old.count, new.count, events.unmasked) == (0, 1, [port.number])
+
+
+async def test_a_stale_event_beside_the_ports_own_is_no_second_turn(rings, events):
+    """A guest that writes on has one turn a round."""
+    turns = Turns(busy=2)
+    port = rings.enter(5, 1, turns)
+    events.queue = [port.number, port.number]
+    rings._take_events()
+    for count in 1, 2, 3, 3:
+        assert turns.count == count
+        await asyncio.sleep(0)
+    assert events.unmasked == [port.number]
+
+
+async def test_a_turn_that_fails_is_not_the_others_loss(rings, events):
+    """Their events were read with its event."""
+    told, after = [], Turns()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    error = OSError("no room for it")
+    first, second = rings.enter(5, 1, Mock(side_effect=error)), rings.enter(6, 1, after)
+    events.queue = [first.number, second.number]
+    rings._take_events()
+    assert (told, after.count, events.unmasked) == ([error], 1, [first.number, second.number])
+    assert not first.busy
 
 
 async def test_the_next_turn_of_a_port_that_was_left_is_not_that_of_its_number(rings, events):

@@ -24,7 +24,7 @@ class GuestEnd(ABC):
 
     @property
     def comes_again(self) -> bool:
-        """Whether `ready` is called again soon in any case: what the guest has written may wait till then."""
+        """Whether `ready` is called again soon if it tells that bytes were moved: they may wait till then."""
         return False
 
     @abstractmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -31,15 +32,15 @@ class RingEnd(GuestEnd):
 
     __slots__ = ("_moved", "_page", "_port", "_ring", "_rings")
 
-    def __init__(self, rings: Rings, page: Page, port: Port) -> None:
-        self._rings, self._page = rings, page
+    def __init__(self, rings: Rings, page: Page, ring: Backend, port: Port) -> None:
+        """`ring` is the one in `page`."""
+        self._rings, self._page, self._ring = rings, page, ring
         self._port = port
-        self._ring = Backend(page.view)
         self._moved = False
 
     @property
     def comes_again(self) -> bool:
-        """Whether it moved bytes only now, and so is looked at again without an event."""
+        """Whether it is its turn, after which there is another one, without an event, if bytes have moved."""
         return self._port.busy
 
     def adopt(self, spool: Spool, identity: int) -> None:
@@ -130,7 +131,7 @@ class Rings(Guests):
         unmask = []
         for number in self.events.pending():
             port = self._joined.get(number)
-            if port is None or self._take_turn(port):
+            if port is None or port.busy or self._take_turn(port):
                 continue
             if not port.moved and (wait := port.pace.spend(self._loop.time())):
                 self._loop.call_later(wait, self._unmask, port)
@@ -142,7 +143,11 @@ class Rings(Guests):
     def _take_turn(self, port: Port) -> bool:
         """Let bytes move, and tell whether any did: then it is its turn again soon, without an event."""
         port.busy = True
-        port.busy = port.ready()
+        try:
+            port.busy = port.ready()
+        except Exception as error:  # the others' events have been read with this one's, and do not come again
+            port.busy = False
+            self._loop.call_exception_handler({"message": "a channel's turn has failed", "exception": error})
         if port.busy:
             port.moved = True
             self._loop.call_soon(self._take_next_turn, port)
@@ -185,18 +190,16 @@ class _Ring(Offer):
     port: int
 
     async def join(self, spool: Spool, ready: Callable[[], bool]) -> RingEnd:
-        page = self.rings.grants.map(self.domid, self.reference)
-        try:
+        with ExitStack() as undo:
+            page = self.rings.grants.map(self.domid, self.reference)
+            undo.callback(page.unmap)
+            ring = Backend(page.view)
+            undo.callback(ring.release)
             port = self.rings.enter(self.domid, self.port, ready)
-        except BaseException:
-            page.unmap()
-            raise
-        end = RingEnd(self.rings, page, port)
-        try:
+            undo.callback(self.rings.leave, port)
+            end = RingEnd(self.rings, page, ring, port)
             end.adopt(spool, identity(self.uuid, self.devid, self.reference, self.port))
-        except BaseException:
-            end.close()
-            raise
+            undo.pop_all()
         return end
 
 

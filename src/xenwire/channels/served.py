@@ -6,7 +6,7 @@
     2             3 or 4              join the guest's end                      4
     4             3 or 4, new end     leave the old end for the new one         4
     1, 2, 4       3 or 4, and no end  take what is left, say so in the log      5
-    2, 4          3 or 4, breaks it   leave the guest's end, say so in the log  5
+    1, 2, 4       3 or 4, breaks it   leave the guest's end, say so in the log  5
     4             5                   take what is left, stop the input         5
     4, 5          6, 1 or gone        take what is left, leave the guest's end  6
     6             1, and online       -                                         2
@@ -149,6 +149,8 @@ class ServedChannel:
         for _ in range(_LAST_TURNS):
             if not self.turn():
                 break
+        else:
+            self.wire.endpoint.deliver()  # what may have been kept for one turn more
 
     async def _open(self, *, failed_before: bool) -> None:
         await self.wire.endpoint.open()
