@@ -8,11 +8,11 @@ import pytest
 from channel_host import Backend
 from frontend import Guest, eventually
 
-from xenwire.channels.attach import attach, detach
+from xenwire.channels.attach import attach, detach, wait_served
 from xenwire.channels.keys import Channel, backends_of, read_channels
 from xenwire.channels.orphans import release_orphans
 from xenwire.channels.server import ChannelServer
-from xenwire.errors import XenwireError
+from xenwire.errors import NotFound, TimedOut, XenwireError
 from xenwire.types import ChannelKind, ChannelName, DevId, DomId
 from xenwire.xenstore import Permissions, Store
 from xenwire.xenstored.engine import Engine
@@ -218,9 +218,74 @@ async def test_a_guest_learns_that_its_driver_domain_has_died(host, store, backe
     await store.wait_for(far.frontend, lambda value: value is None, 5)
     assert await store.exists(here.frontend)
     assert [one.name for one in await read_channels(store, GUEST)] == [here.name]
+    # The guest may not have seen yet that it went.
+    another = await attach(store, Channel(GUEST, DevId(0), far.name, ChannelKind.NONE))
+    assert (far.devid, here.devid, another.devid) == (1, 2, 3)
     assert not await store.exists(f"/libxl/{GUEST}/device/console/{far.devid}")
     for task in serving:
         await ended(task)
+
+
+async def test_a_guest_that_is_in_the_way_of_its_release_is_in_no_others(
+    host, store, backend, short_tmp, monkeypatch
+):
+    """Its directory is its own to change, as often as it likes."""
+    monkeypatch.setattr("xenwire.channels.orphans._RETRY", 0.01)
+    other = DomId(7)
+    await store.introduce(other, 1, 2)
+    await store.mkdir(f"/local/domain/{other}")
+    near = await attach(store, channel(ChannelKind.NONE))
+    far = await attach(store, Channel(other, DevId(0), near.name, ChannelKind.NONE, None, HOST))
+    await backend.stop()
+    host.domid = GUEST
+    async with Store.connect(short_tmp / "store.sock") as theirs, asyncio.TaskGroup() as tasks:
+
+        async def change():
+            while True:
+                await asyncio.gather(*(theirs.write(near.frontend / "state", "1") for _ in range(8)))
+
+        changing = tasks.create_task(change())
+        host.tell(host.engine.kill(HOST))
+        releasing = tasks.create_task(release_orphans(store))
+        await store.wait_for(far.frontend, lambda value: value is None, 5)
+        assert await store.exists(near.frontend)
+        changing.cancel()
+        await store.wait_for(near.frontend, lambda value: value is None, 5)
+        releasing.cancel()
+
+
+async def test_a_channel_whose_driver_domain_ends_is_waited_for_no_longer(host, store, backend):
+    await backend.stop()
+    attaching = asyncio.create_task(attach(store, channel(ChannelKind.NONE), timeout=30))
+    await store.wait_for(f"/local/domain/{GUEST}/device/console/1", lambda value: value is not None, 5)
+    host.tell(host.engine.kill(HOST))
+    with pytest.raises(NotFound, match="is not served"):
+        async with asyncio.timeout(5):
+            await attaching
+    assert not await store.names(f"/libxl/{GUEST}/device/console")
+
+
+async def test_who_gives_up_leaves_the_one_that_has_the_number_by_then(host, store, backend, monkeypatch):
+    await backend.stop()
+    server = ChannelServer(store, backend.server._guests, backend.folder / "spools")
+    serving = asyncio.create_task(server.run())
+    others = []
+
+    async def others_come(*_, **__):
+        monkeypatch.setattr("xenwire.channels.attach.wait_served", wait_served)
+        host.tell(host.engine.kill(HOST))
+        for name in ("org.example.1", "org.example.2"):
+            here = Channel(GUEST, DevId(0), ChannelName(name), ChannelKind.NONE)
+            others.append(await attach(store, here))
+        raise TimedOut("it is not served")
+
+    monkeypatch.setattr("xenwire.channels.attach.wait_served", others_come)
+    with pytest.raises(TimedOut):
+        await attach(store, channel(ChannelKind.NONE))
+    assert [other.devid for other in others] == [2, 1]
+    assert await read_channels(store, GUEST) == sorted(others, key=lambda other: other.devid)
+    assert await store.exists(others[1].frontend)
+    await ended(serving)
 
 
 async def test_what_was_left_of_a_driver_domain_goes_once_somebody_looks(host, store, backend):

@@ -141,7 +141,7 @@ def test_a_guest_is_released_when_its_driver_domain_ends(guest, driver, config):
     guest.wait_for("xenwire guest: ready", timeout=300)
     guest.shell(
         "xenwire channel attach $1 org.example.far --backend driver --log /run/far.log; "
-        "xenwire channel attach $1 org.xenwire.echo.near --socket /tmp/near.sock",  # dom0's serve is started
+        "xenwire channel attach $1 org.xenwire.echo.near --socket /tmp/near.sock",
         timeout=120,
     )
     device = "/dev/xen-channel/org.example.far"
@@ -153,4 +153,7 @@ def test_a_guest_is_released_when_its_driver_domain_ends(guest, driver, config):
     guest.shell(f"xl destroy driver; while xenstore-exists {far}; do sleep 0.1; done")
     assert guest.answers()
     assert guest.talk("/tmp/near.sock", b"still there", count=11) == b"still there"
+    guest.shell("xenwire channel attach $1 org.example.far --none")
+    listed = guest.shell("xenwire channel list $1").splitlines()[1:]
+    assert [line.split()[:2] for line in listed] == [["org.xenwire.echo.near", "2"], ["org.example.far", "3"]]
     guest.shell("xl destroy $1; pkill -f '[x]enwire serve'")

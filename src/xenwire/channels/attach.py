@@ -58,7 +58,7 @@ async def attach(
     try:
         return await wait_served(store, attached, states=states, timeout=timeout)
     except BaseException:
-        await store.transact(lambda t: _remove_ours(t, attached))
+        await store.transact(lambda t: _remove(t, attached))
         raise
 
 
@@ -67,9 +67,10 @@ async def wait_served(
 ) -> Channel:
     """Wait until a channel's backend is in one of `states`, and give the channel as it stands then.
 
-    Raises the error that its backend tells of, such as a path that is in use, XenwireError for a guest whose
-    ring cannot be joined, and TimedOut.
+    Raises the error that its backend tells of, such as a path that is in use, NotFound if the channel has
+    gone, XenwireError for a guest whose ring cannot be joined, and TimedOut.
     """
+    message = f"channel {channel.name} of domain {channel.domid} is not served"
     state, tty = XenbusState.UNKNOWN, None
     paths = [channel.backend / "error", channel.backend / "state", channel.frontend / "tty"]
     try:
@@ -81,16 +82,18 @@ async def wait_served(
                 state = XenbusState.parse(told)
                 if state in states:
                     break
+                if told is None:
+                    raise NotFound(message, reason="it was removed, or the domain where it ends has ended")
                 if state is XenbusState.CLOSING:
                     raise XenwireError(
-                        f"channel {channel.name} of domain {channel.domid} is not served",
-                        reason="its guest offers no ring that can be joined",
+                        message,
+                        reason="its guest offers no ring that can be joined, or has broken its ring",
                         hint="see what `xenwire serve` says",
                     )
     except TimeoutError:
         where = "" if channel.backend_domid == DOM0 else f" in domain {channel.backend_domid}"
         raise TimedOut(
-            f"channel {channel.name} of domain {channel.domid} is not served",
+            message,
             reason=f"waited {timeout:g} s for its backend{where}, which is in state {int(state)}",
             hint=f"see what `xenwire serve` says{where}",
         ) from None
@@ -152,19 +155,18 @@ async def show(t: Transaction, channel: Channel) -> None:
 
 
 async def _remove(t: Transaction, channel: Channel) -> None:
-    """Remove a channel's nodes."""
-    await t.discard(channel.frontend, channel.backend, copy_of(channel.domid, channel.devid))
+    """Remove a channel's nodes, unless another has its number by now."""
+    copy = copy_of(channel.domid, channel.devid)
+    paths = [channel.backend / "type", channel.backend / "name", copy / "backend"]
+    kind, name, backend = await t.get_all(paths)
+    # Its backend's directory goes with its driver domain; others than us may have made no copy.
+    theirs = (kind, name) not in ((OUR_TYPE.encode(), channel.name.encode()), (None, None))
+    if theirs or backend not in (channel.backend.encode(), None):
+        return
+    await t.discard(channel.frontend, channel.backend, copy)
     # Dom0's has the primary console as long as the domain lives; libxl removes that.
     if channel.backend_domid != DOM0 and not await t.names(channel.backend.parent):
         await t.discard(channel.backend.parent)
-
-
-async def _remove_ours(t: Transaction, channel: Channel) -> None:
-    """Remove a channel's nodes, unless another toolstack has taken its number meanwhile."""
-    if await t.get(channel.backend / "type") == OUR_TYPE.encode():
-        await _remove(t, channel)
-    elif not await t.exists(f"/local/domain/{channel.backend_domid}"):  # its driver domain has ended
-        await t.discard(channel.frontend, copy_of(channel.domid, channel.devid))
 
 
 async def _write(t: Transaction, channel: Channel, most: int) -> Channel | Conflict:

@@ -262,8 +262,8 @@ class XenDomain(Domain):
         backend: DomId = DOM0,
     ) -> Channel:
         self._refuse_dom0("attach a channel to")
-        if backend == DOM0:
-            await ensure_served(self._store, self._host.uri)
+        # For a driver domain's, too: if that ends, it is dom0's backend that releases the guest.
+        await ensure_served(self._store, self._host.uri)
         channel = Channel(self.domid, DevId(0), name, kind, path, backend, options=options)
         return await attach(self._store, channel, timeout=_SERVED_TIMEOUT)
 
