@@ -93,14 +93,7 @@ class XenHost(Host):
         self, config: DomainConfig, *, text: bytes | None = None, channel_type: str | None = None
     ) -> list[str]:
         _, _, uuid = identified(config)
-        whole = _whole(config, text, uuid)
-        if channel_type == OUR_TYPE and config.channels:
-            _numbered(config)  # as `create` will
-            whole += b"\nchannel = []\n"  # they are attached after that
-        elif config.channels:
-            from xenwire.hosts.lost import preserving_all
-
-            whole += preserving_all(config, await self.xl.version())
+        whole, _ = await self._divided(config, text, uuid, channel_type)
         return ["have xl build a domain, its processors stopped, from:", *await self.xl.dry_run(whole)]
 
     async def create(
@@ -114,19 +107,9 @@ class XenHost(Host):
         channel_type: str | None = None,
     ) -> Domain:
         _, name, uuid = identified(config)
-        whole = _whole(config, text, uuid)
-        ours: list[Channel] = []
-        if channel_type == OUR_TYPE and config.channels:
-            ours = [
-                replace(channel, backend_domid=await self._domid_of(wanted))
-                for wanted, channel in zip(config.channels, _numbered(config), strict=True)
-            ]
-            whole += b"\nchannel = []\n"
+        whole, ours = await self._divided(config, text, uuid, channel_type)
+        if ours:
             await ensure_served(self.store, self.uri)
-        elif config.channels:
-            from xenwire.hosts.lost import preserving_all
-
-            whole += preserving_all(config, await self.xl.version())
         # xl builds one domain after another anyway; with this, what is in the way is seen beforehand.
         async with FileLock(run_dir() / "create.lock").held(timeout):
             await self._refuse_taken(name, uuid)
@@ -148,6 +131,23 @@ class XenHost(Host):
                     await domain.destroy()
                 raise
         return domain
+
+    async def _divided(
+        self, config: DomainConfig, text: bytes | None, uuid: uuids.UUID, channel_type: str | None
+    ) -> tuple[bytes, list[Channel]]:
+        """Give what xl is to build a domain from, and the channels of ours that are attached after that."""
+        whole = _whole(config, text, uuid)
+        if not config.channels:
+            return whole, []
+        if channel_type != OUR_TYPE:
+            from xenwire.hosts.lost import preserving_all
+
+            return whole + preserving_all(config, await self.xl.version()), []
+        ours = [
+            replace(channel, backend_domid=await self._domid_of(wanted))
+            for wanted, channel in zip(config.channels, _numbered(config), strict=True)
+        ]
+        return whole + b"\nchannel = []\n", ours
 
     async def _domid_of(self, channel: DeviceChannel) -> DomId:
         """Give the domain where a channel is to end."""
