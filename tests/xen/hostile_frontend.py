@@ -169,6 +169,15 @@ def storm(front):
         front.notify()
 
 
+def flood(front):
+    """Write without end, whether anybody takes it or not."""
+    front.connect()
+    begun()
+    while True:
+        if front.ring.output.put(bytes(console.OUT_SIZE)):
+            front.notify()
+
+
 def flips(front):
     """Go through the states, and wait for nobody."""
     front.begin()

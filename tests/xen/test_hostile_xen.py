@@ -184,6 +184,12 @@ def test_a_storm_of_events(guest):
     compare(guest, "storm")
 
 
+def test_one_that_writes_without_end(guest):
+    """Nobody takes it: the oldest bytes go."""
+    compare(guest, "flood")
+    assert listed(guest, HOSTILE)["dropped"] > 0
+
+
 def test_states_that_flip_for_ever(guest):
     compare(guest, "flips")
 
