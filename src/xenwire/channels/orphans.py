@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -51,8 +51,7 @@ async def release_orphans(store: Store) -> None:
 async def _release(store: Store, domid: DomId) -> bool:
     """Release a guest; tell whether that is done. One that keeps us from it keeps us from no other."""
     try:
-        served_by = await backend_domids(store, domid)
-        if await _held(store, domid, await _orphans(store, domid, served_by)):
+        if await _held(store, domid):
             ended = await store.transact(partial(_take_away, domid=domid), attempts=_ATTEMPTS)
             for devid, where in ended.items():
                 _log.info("channel %d of domain %d: its driver domain %d has ended", devid, domid, where)
@@ -66,10 +65,9 @@ async def _release(store: Store, domid: DomId) -> bool:
 
 async def _take_away(t: Transaction, domid: DomId) -> dict[DevId, DomId]:
     """Take a guest's directories of such channels away, and tell where these were served."""
-    served_by = await backend_domids(t, domid)
-    held = await _held(t, domid, await _orphans(t, domid, served_by))
+    held = await _held(t, domid)
     await t.discard(*(frontend_of(domid, devid) for devid in held))
-    return {devid: served_by[devid] for devid in held}
+    return held
 
 
 async def remove_orphans(t: Transaction, domid: DomId, served_by: Mapping[DevId, DomId]) -> list[DevId]:
@@ -86,8 +84,11 @@ async def _orphans(store: Nodes, domid: DomId, served_by: Mapping[DevId, DomId])
     return [devid for (devid, _), backend in zip(elsewhere, backends, strict=True) if backend is None]
 
 
-async def _held(store: Nodes, domid: DomId, devids: Iterable[DevId]) -> list[DevId]:
-    """Give those of a guest's channels whose directory it still has."""
-    devids = list(devids)
-    frontends = await store.get_all(frontend_of(domid, devid) for devid in devids)
-    return [devid for devid, frontend in zip(devids, frontends, strict=True) if frontend is not None]
+async def _held(store: Nodes, domid: DomId) -> dict[DevId, DomId]:
+    """Give those whose directory the guest still has, and where each was served."""
+    served_by = await backend_domids(store, domid)
+    orphans = await _orphans(store, domid, served_by)
+    frontends = await store.get_all(frontend_of(domid, devid) for devid in orphans)
+    return {
+        devid: served_by[devid] for devid, told in zip(orphans, frontends, strict=True) if told is not None
+    }
