@@ -234,4 +234,4 @@ def test_pvh(lab):
         test_one_is_taken_away,
         test_a_domain_that_is_destroyed_leaves_nothing,
     )
-    on_an_emulated_processor(lab, lambda: running(lab, "pvh"), checks)
+    on_an_emulated_processor(lab, lambda: running(lab, "pvh"), checks, attempts=5)

@@ -57,7 +57,7 @@ done
 
 
 @contextmanager
-def running(lab, name, config):
+def running(lab, name, config, timeout):
     """A guest that xl has made, with Xenwire in dom0."""
 
     async def prepare():
@@ -67,7 +67,7 @@ def running(lab, name, config):
     asyncio.run(prepare())
     guest = Guest(lab, name)
     try:
-        guest.create(config, LINUX_BOOT)
+        guest.create(config, timeout)
         yield guest
     finally:
         guest.destroy()
@@ -78,7 +78,10 @@ def on_a_guest(lab, kind, work, more=""):
     Guest(lab, "").shell(f"mkdir -p {FOLDER}; cat >{FOLDER}/firmware", stdin=firmware())
     config = CONFIG.format(kind=kind, folder=FOLDER) + more
     on_an_emulated_processor(
-        lab, lambda: running(lab, f"dm-{kind}", config), [work], is_lost=lambda guest: not is_alive(guest)
+        lab,
+        lambda: running(lab, f"dm-{kind}", config, 120),
+        [work],
+        is_lost=lambda guest: not is_alive(guest),
     )
 
 
@@ -236,7 +239,7 @@ def test_linux_is_given_a_card_and_gives_it_back(lab_with_a_card):
     config = LINUX.format(folder=FOLDER, kernel=image.bzimage.name, cmdline=image.cmdline)
     on_an_emulated_processor(
         lab_with_a_card,
-        lambda: running(lab_with_a_card, "dm-linux", config),
+        lambda: running(lab_with_a_card, "dm-linux", config, LINUX_BOOT),
         [lambda guest: guest.wait_for_boot(LINUX_BOOT), sees_a_card_come_and_go],
         is_lost=lambda guest: not guest.answers(),
     )

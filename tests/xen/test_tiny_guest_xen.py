@@ -173,7 +173,7 @@ def drives_our_device_model(guest):
 
 def test_pvh(lab, image, files):
     """All that at a guest in a virtual machine."""
-    on_an_emulated_processor(lab, lambda: running(lab, image, "pvh"), CHECKS)
+    on_an_emulated_processor(lab, lambda: running(lab, image, "pvh"), CHECKS, attempts=5)
 
 
 def test_hvm(lab, image, files):
